@@ -1,0 +1,274 @@
+//! The outbox and the memory of what was told: the only seam between accepted and delivered.
+//!
+//! A delivery is a row whose state machine stands in the schema:
+//!
+//! ```text
+//!            ┌─ held ──(settle time over)──┐
+//! accept ────┤                             ├─▶ queued ──(first of its lane)──▶ ready ──▶ delivered
+//!            └─────────────────────────────┘                                   │ ▲ └───▶ dead
+//!                                                                              └─┘ again at
+//! ```
+//!
+//! `queued` waits behind another delivery of its lane; at most one delivery of a lane is `ready`, and only that one can
+//! be leased. A lease keeps two workers from sending the same row; correctness does not need it, because a settle with a
+//! lost lease changes nothing.
+
+mod codec;
+#[cfg(test)]
+mod conformance;
+pub mod sqlite;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alert::{Alert, Group};
+use crate::clock::Timestamp;
+use crate::dedup::Decision;
+use crate::notification::{DeliveryId, Notification, Receipt, ReceiverName, Target};
+
+/// The answer of a store; boxed, so that the store can be chosen at run time.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// What the pipeline needs of a store.
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Applies the dedup decisions and writes the outbox rows of one webhook body, all or nothing. When it returns,
+    /// everything is on disk.
+    fn accept(&self, intake: Intake) -> Answer<'_, Accepted>;
+
+    /// Hands out the oldest delivery of the receiver that is due, if there is one. Held rows whose time has come are
+    /// released first.
+    fn lease(&self, ask: LeaseRequest) -> Answer<'_, LeaseAnswer>;
+
+    /// Ends a lease.
+    fn settle(&self, lease: Lease, outcome: Outcome, now: Timestamp) -> Answer<'_, Settled>;
+}
+
+/// What operators need of a store, apart from the pipeline.
+pub trait Admin: Send + Sync {
+    /// Whether it answers: for `/-/ready`.
+    fn ping(&self) -> Answer<'_, ()>;
+
+    /// Counts for `/metrics`.
+    fn stats(&self) -> Answer<'_, Stats>;
+
+    /// Keeps a body or an alert that was refused: the newest 1000, the first 65,536 bytes of each.
+    fn keep_rejected(&self, rejected: Vec<Rejected>) -> Answer<'_, ()>;
+
+    /// What was refused, newest first.
+    fn rejected(&self, limit: usize) -> Answer<'_, Vec<Rejected>>;
+
+    /// Removes what is no longer needed: history of deliveries and of ended alerts. Returns the number of rows removed;
+    /// a bounded number a call, so that it never holds up an alert.
+    fn prune(&self, now: Timestamp) -> Answer<'_, usize>;
+
+    /// The wall clock was set back by `by`, to `now`: what was due at a time that has become far away again is due as soon
+    /// as it was before.
+    fn clock_set_back(&self, by: Duration, now: Timestamp) -> Answer<'_, ()>;
+
+    /// Turns everything that waits for a receiver that is not in `known` into a dead letter: it cannot be delivered, and
+    /// must not be forgotten in silence. An attempt under way may still end well: its delivery is left alone. Returns the number of each receiver's dead letters.
+    fn bury_orphans(&self, known: Vec<ReceiverName>, now: Timestamp) -> Answer<'_, Vec<(ReceiverName, u64)>>;
+}
+
+/// All receivers by name: whom a resolve may have to reach, whatever the routes say by now.
+pub type Targets = HashMap<ReceiverName, Target>;
+
+/// One webhook body, routed.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// What its alerts have in common.
+    pub group: Arc<Group>,
+    /// Its alerts, each fingerprint once, with who wants to hear of them.
+    pub alerts: Vec<Routed>,
+    /// All receivers there are.
+    pub targets: Arc<Targets>,
+    /// How long a firing copy of an ended episode is held (`dedup.settle`).
+    pub settle: Duration,
+    /// When the body was received.
+    pub now: Timestamp,
+    /// Alerts of the body that were refused; kept with it.
+    pub rejected: Vec<Rejected>,
+}
+
+/// An alert, and the receivers that the routes name for it.
+#[derive(Debug, Clone)]
+pub struct Routed {
+    /// The alert.
+    pub alert: Alert,
+    /// Receivers with the `repeat_interval` of the route that named them; each receiver once.
+    pub wants: Vec<(ReceiverName, Duration)>,
+}
+
+/// What became of an [`Intake`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// One decision per alert and receiver.
+    pub decisions: Vec<(ReceiverName, Decision)>,
+    /// Deliveries that were written and can go, by receiver: whom to wake. A receiver for which copies were only held is
+    /// here with a count of 0, for it has something new to wait for.
+    pub deliveries: Vec<(ReceiverName, u64)>,
+    /// Resolves that changed the state and were not sent because of `send_resolved: false`, by receiver.
+    pub unsent: Vec<(ReceiverName, u64)>,
+    /// Held copies that a resolve of this body has cancelled: they count as `stale`.
+    pub cancelled: Vec<(ReceiverName, u64)>,
+}
+
+/// Asks for work of one receiver.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    /// Whose deliveries.
+    pub receiver: ReceiverName,
+    /// The present.
+    pub now: Timestamp,
+    /// When the lease ends if it is not settled.
+    pub until: Timestamp,
+}
+
+/// The answer to a [`LeaseRequest`].
+#[derive(Debug)]
+pub struct LeaseAnswer {
+    /// The delivery, if one is due.
+    pub leased: Option<Leased>,
+    /// Where none is due: when the next one will be.
+    pub next_due: Option<Timestamp>,
+    /// How many held copies were released by this call: they count as `refired`.
+    pub released: u64,
+    /// How many deliveries could not be read and are dead letters now.
+    pub buried: u64,
+}
+
+/// A delivery in hand.
+#[derive(Debug)]
+pub struct Leased {
+    /// Proof that it is ours.
+    pub lease: Lease,
+    /// What to send.
+    pub notification: Notification,
+    /// When it was accepted into the outbox, or released from being held: what `retry.max_age` counts from.
+    pub since: Timestamp,
+}
+
+/// Proof that a delivery was handed to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Changes with every lease of it.
+    pub token: i64,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The service has it.
+    Delivered {
+        /// Replaces the lane's receipt.
+        receipt: Option<Receipt>,
+    },
+    /// Try again at a time.
+    RetryAt {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        error: String,
+    },
+    /// Given up: a dead letter. What it would have told counts as never told.
+    Dead {
+        /// Why.
+        error: String,
+    },
+    /// Not attempted after all: as if it had not been leased.
+    Released,
+}
+
+/// Whether a settle took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It did.
+    Done,
+    /// The lease had ended and somebody else has the delivery: nothing was changed.
+    LeaseLost,
+}
+
+/// Counts for `/metrics`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// By receiver; receivers with nothing to count are left out.
+    pub receivers: HashMap<ReceiverName, ReceiverStats>,
+    /// How many alert states are remembered.
+    pub dedup_entries: u64,
+}
+
+/// Counts of one receiver.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReceiverStats {
+    /// Deliveries that wait, held ones among them.
+    pub pending: u64,
+    /// When the oldest of them was accepted.
+    pub oldest: Option<Timestamp>,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+/// Something that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// When.
+    pub at: Timestamp,
+    /// A body or an alert.
+    pub what: RejectedWhat,
+    /// Why, in one line.
+    pub reason: String,
+    /// Its bytes, cut to 65,536.
+    pub content: Vec<u8>,
+}
+
+/// What was refused. A closed set, because it is a metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RejectedWhat {
+    /// A whole body.
+    Body,
+    /// One alert of a body whose others were taken.
+    Alert,
+}
+
+impl RejectedWhat {
+    /// The metric label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Body => "body",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+/// The machinery broke. Whatever the caller must tell apart on a good day is a variant of an answer instead.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The store cannot take anything now: the disk is full, the database does not answer.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// The outbox is at its limit.
+    #[error("the outbox is full: {pending} deliveries wait, the limit is {limit}")]
+    Full {
+        /// How many wait.
+        pending: u64,
+        /// How many may.
+        limit: u64,
+    },
+    /// The store could not be opened.
+    #[error("{0}")]
+    Open(String),
+    /// A row cannot be read back.
+    #[error("delivery {delivery} cannot be read: {why}")]
+    Corrupt {
+        /// Which row.
+        delivery: DeliveryId,
+        /// Why.
+        why: String,
+    },
+}

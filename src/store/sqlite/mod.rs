@@ -1,0 +1,201 @@
+//! The embedded store: one SQLite database in the data directory, one thread that writes.
+//!
+//! `writer` commits what is queued together; `accept`, `lease` and `admin` are what it runs, each a function of a
+//! transaction (`tx`); `reader` reads beside it. The state machine stands in `migrations/`.
+
+mod accept;
+mod admin;
+mod body;
+mod lease;
+mod open;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod tx;
+mod writer;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use reader::SqliteReader;
+
+use self::tx::tally;
+use self::writer::{IfAbandoned, State, Writer};
+use super::{
+    Accepted, Admin, Answer, Intake, Lease, LeaseAnswer, LeaseRequest, Outcome, Rejected, Settled, Stats, Store,
+    StoreError,
+};
+use crate::clock::{Timestamp, between, to_micros};
+use crate::dedup::Cache;
+use crate::notification::ReceiverName;
+
+/// [`Options::max_outbox`] unless told otherwise.
+pub const DEFAULT_MAX_OUTBOX: u64 = 1_000_000;
+
+/// How to open a [`SqliteStore`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many deliveries may wait, held ones among them, before [`StoreError::Full`].
+    pub max_outbox: u64,
+    /// Learns of every commit, before its caller does.
+    pub cache: Cache,
+}
+
+impl Options {
+    /// The defaults, with a cache.
+    #[must_use]
+    pub fn new(cache: Cache) -> Self {
+        Self { max_outbox: DEFAULT_MAX_OUTBOX, cache }
+    }
+}
+
+/// The store in a directory, which it locks against other processes.
+///
+/// Dropping it finishes what is queued and blocks until that is on disk.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Writer,
+    reader: Arc<SqliteReader>,
+    /// Locked until everything else has gone: it is the last field.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the store in `dir`, which is made if need be, and brings it up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], in one line that says what to do.
+    pub fn open(dir: &Path, options: Options, now: Timestamp) -> Result<Self, StoreError> {
+        let lock = open::lock_directory(dir)?;
+        let (conn, counts) = open::open_writer(dir)?;
+        let reader = Arc::new(SqliteReader::open(dir)?);
+        let writer = Writer::start(State { conn, counts, max_outbox: options.max_outbox, cache: options.cache })?;
+        let oldest = reader.stats()?.receivers.values().filter_map(|stats| stats.oldest).min();
+        let oldest_seconds = oldest.map_or(0, |oldest| between(oldest, now).as_secs());
+        tracing::info!(dir = %dir.display(), pending = counts.waiting, oldest_seconds, "the store is open");
+        Ok(Self { writer, reader, _lock: lock })
+    }
+
+    /// Finishes what is queued and moves the write-ahead log into the database. Blocks until that is done.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the log cannot be moved; nothing that was answered is lost by that.
+    pub fn close(mut self) -> Result<(), StoreError> {
+        self.writer.stop()
+    }
+
+    /// How many transactions have been committed since it was opened.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.writer.commits()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&SqliteReader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let reader = Arc::clone(&self.reader);
+        let done = tokio::task::spawn_blocking(move || read(&reader)).await;
+        done.unwrap_or_else(|error| Err(StoreError::Unavailable(format!("reading has failed: {error}"))))
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        if let Err(error) = self.writer.stop() {
+            tracing::error!(%error, "the store was not closed cleanly");
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn accept(&self, intake: Intake) -> Answer<'_, Accepted> {
+        Box::pin(async move {
+            let body = body::Body::prepare(intake)?;
+            self.writer.run(body.weight(), IfAbandoned::Skip, move |tx| accept::accept(tx, &body)).await
+        })
+    }
+
+    fn lease(&self, mut ask: LeaseRequest) -> Answer<'_, LeaseAnswer> {
+        ask.now = to_micros(ask.now);
+        Box::pin(async move {
+            let (mut released, mut buried) = (0, 0);
+            loop {
+                let request = ask.clone();
+                let found = self.writer.run(1, IfAbandoned::Skip, move |tx| lease::lease(tx, &request)).await?;
+                released += found.released;
+                let Some(row) = found.row else {
+                    return Ok(LeaseAnswer { leased: None, next_due: found.next_due, released, buried });
+                };
+                let lease = row.lease;
+                match row.decode() {
+                    Ok(leased) => return Ok(LeaseAnswer { leased: Some(leased), next_due: None, released, buried }),
+                    // It will never be readable, and must not hold up those behind it.
+                    Err(error) => {
+                        tracing::error!(%error, receiver = %ask.receiver, "an unreadable delivery is a dead letter now");
+                        self.settle(lease, Outcome::Dead { error: error.to_string() }, ask.now).await?;
+                        buried += 1;
+                    }
+                }
+            }
+        })
+    }
+
+    fn settle(&self, lease: Lease, outcome: Outcome, now: Timestamp) -> Answer<'_, Settled> {
+        Box::pin(async move {
+            self.writer.run(1, IfAbandoned::Run, move |tx| lease::settle(tx, lease, &outcome, now)).await
+        })
+    }
+}
+
+impl Admin for SqliteStore {
+    fn ping(&self) -> Answer<'_, ()> {
+        Box::pin(self.writer.run(1, IfAbandoned::Skip, |tx| admin::touch(tx)))
+    }
+
+    fn clock_set_back(&self, by: Duration, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.writer.run(1000, IfAbandoned::Run, move |tx| admin::clock_set_back(tx, by, now)))
+    }
+
+    fn stats(&self) -> Answer<'_, Stats> {
+        Box::pin(self.read(SqliteReader::stats))
+    }
+
+    fn keep_rejected(&self, rejected: Vec<Rejected>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            self.writer.run(rejected.len(), IfAbandoned::Run, move |tx| tx.keep_rejected(&rejected)).await
+        })
+    }
+
+    fn rejected(&self, limit: usize) -> Answer<'_, Vec<Rejected>> {
+        Box::pin(self.read(move |reader| reader.rejected(limit)))
+    }
+
+    fn prune(&self, now: Timestamp) -> Answer<'_, usize> {
+        Box::pin(self.writer.run(1000, IfAbandoned::Run, move |tx| admin::prune(tx, now)))
+    }
+
+    fn bury_orphans(&self, known: Vec<ReceiverName>, now: Timestamp) -> Answer<'_, Vec<(ReceiverName, u64)>> {
+        Box::pin(async move {
+            let all = self.writer.run(1, IfAbandoned::Skip, |tx| admin::receivers(tx)).await?;
+            let mut buried = Vec::new();
+            for orphan in all.into_iter().filter(|name| !known.iter().any(|known| known.as_str() == name)) {
+                // In pieces, so that alerts get in between.
+                loop {
+                    let name = orphan.clone();
+                    let work = move |tx: &mut tx::Tx<'_>| admin::bury(tx, &name, now);
+                    match self.writer.run(1000, IfAbandoned::Run, work).await {
+                        Ok(0) => break,
+                        Ok(count) => tally(&mut buried, &orphan, count),
+                        Err(error) if buried.is_empty() => return Err(error),
+                        // What was buried has to be counted; the rest is found the next time.
+                        Err(_) => return Ok(buried),
+                    }
+                }
+            }
+            Ok(buried)
+        })
+    }
+}

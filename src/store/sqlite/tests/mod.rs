@@ -1,0 +1,79 @@
+//! The conformance suite on SQLite, and what is SQLite's own.
+
+mod durability;
+mod model;
+mod opening;
+mod writing;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::{Options, SqliteStore};
+use crate::clock::Timestamp;
+use crate::dedup::Cache;
+use crate::store::conformance::{self, conformance_tests};
+
+/// A folder that goes when the test does.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("alertrouter-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// The data directory in it.
+    pub(super) fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    /// What a crash leaves behind: the files as they are, while the store is still open.
+    pub(super) fn crashed(&self) -> Self {
+        let copy = Self::new();
+        std::fs::create_dir(copy.data()).unwrap();
+        for file in std::fs::read_dir(self.data()).unwrap().map(|entry| entry.unwrap().path()) {
+            std::fs::copy(&file, copy.data().join(file.file_name().unwrap())).unwrap();
+        }
+        copy
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(super) fn cache() -> Cache {
+    Cache::new(10_000, Duration::from_hours(1))
+}
+
+pub(super) fn open(dir: &Path, cache: &Cache) -> SqliteStore {
+    let options = Options { max_outbox: conformance::LIMIT, cache: cache.clone() };
+    SqliteStore::open(dir, options, Timestamp::UNIX_EPOCH).unwrap()
+}
+
+/// A store in a folder of its own.
+pub(super) struct Fixture {
+    pub(super) store: SqliteStore,
+    pub(super) cache: Cache,
+    pub(super) folder: Folder,
+}
+
+impl Fixture {
+    pub(super) fn new() -> Self {
+        let (folder, cache) = (Folder::new(), cache());
+        Self { store: open(&folder.data(), &cache), cache, folder }
+    }
+
+    /// Another connection, to look at or break things behind the store's back.
+    pub(super) fn backdoor(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.data().join(super::open::DATABASE)).unwrap()
+    }
+}
+
+conformance_tests!(Fixture::new());

@@ -1,0 +1,349 @@
+//! Random lives of a store, held against a model that is too simple to be wrong: what a receiver must hear of an alert
+//! is a queue of reasons, whatever happens in between.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{Folder, cache};
+use crate::alert::{Alert, Status};
+use crate::clock::{Timestamp, after};
+use crate::dedup::{Cache, Decision, Known, decide, ends_later};
+use crate::notification::{DeliveryId, Reason, ReceiverName};
+use crate::store::conformance::{
+    DELIVERED, LEASE, REPEAT, SETTLE, ask, at, contents, firing, intake, resolved, targets,
+};
+use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::{Accepted, Admin, Intake, Lease, Outcome, Settled, Store};
+
+const RECEIVERS: [&str; 3] = ["slack", "oncall", "quiet"];
+const FINGERPRINTS: u64 = 4;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Accept { alerts: Vec<(u64, Option<i64>, i64)>, wants: Vec<bool> },
+    Lease(usize),
+    Settle(usize, u8),
+    Advance(i64),
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    // When it began, and if it is resolved how long it took.
+    let ends = prop_oneof![Just(None), prop_oneof![Just(Some(5)), Just(Some(400))]];
+    let alert = (0..FINGERPRINTS, ends, prop_oneof![Just(0_i64), Just(60), Just(500)]);
+    let alerts = proptest::collection::vec(alert, 1..4);
+    prop_oneof![
+        6 => (alerts, proptest::collection::vec(any::<bool>(), 3)).prop_map(|(alerts, wants)| Step::Accept { alerts, wants }),
+        6 => (0..3_usize).prop_map(Step::Lease),
+        6 => (any::<usize>(), 0..6_u8).prop_map(|(which, how)| Step::Settle(which, how)),
+        4 => prop_oneof![Just(1_i64), Just(45), Just(400), Just(15_000)].prop_map(Step::Advance),
+        1 => Just(Step::Crash),
+    ]
+}
+
+/// An alert for a receiver.
+type Pair = (&'static str, u64);
+
+/// A lease that was handed out, and whether it can still be settled.
+struct Handed {
+    lease: Lease,
+    receiver: &'static str,
+    lane: u64,
+    told: Vec<(u64, Reason)>,
+    until: Timestamp,
+    is_valid: bool,
+}
+
+struct World {
+    store: Option<SqliteStore>,
+    folder: Folder,
+    cache: Cache,
+    now: i64,
+    /// What was told last, and the number of the telling.
+    known: BTreeMap<Pair, (Known, u64)>,
+    /// Due time and startsAt.
+    held: BTreeMap<Pair, (Timestamp, Timestamp)>,
+    /// What must be told, in this order, and the number of the telling.
+    to_tell: HashMap<Pair, VecDeque<(Reason, u64)>>,
+    handed: Vec<Handed>,
+    again_at: HashMap<DeliveryId, (&'static str, Timestamp)>,
+    tellings: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let (folder, cache) = (Folder::new(), cache());
+        Self {
+            store: Some(Self::open(&folder, &cache)),
+            folder,
+            cache,
+            now: 100_000,
+            known: BTreeMap::new(),
+            held: BTreeMap::new(),
+            to_tell: HashMap::new(),
+            handed: Vec::new(),
+            again_at: HashMap::new(),
+            tellings: 0,
+        }
+    }
+
+    fn open(folder: &Folder, cache: &Cache) -> SqliteStore {
+        let options = Options { max_outbox: 100_000, cache: cache.clone() };
+        SqliteStore::open(&folder.data(), options, Timestamp::UNIX_EPOCH).unwrap()
+    }
+
+    fn store(&self) -> &SqliteStore {
+        self.store.as_ref().unwrap()
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Accept { alerts, wants } => self.accept(&alerts, &wants).await,
+            Step::Lease(receiver) => {
+                self.lease(RECEIVERS[receiver]).await;
+            }
+            Step::Settle(which, how) => self.settle(which, how).await,
+            Step::Advance(seconds) => self.now += seconds,
+            Step::Crash => {
+                let copy = self.folder.crashed();
+                self.store = None;
+                self.folder = copy;
+                self.cache = cache();
+                self.store = Some(Self::open(&self.folder, &self.cache));
+                // Nobody is left who could settle anything.
+                self.handed.clear();
+            }
+        }
+    }
+
+    async fn accept(&mut self, alerts: &[(u64, Option<i64>, i64)], wants: &[bool]) {
+        let wants: Vec<&str> = RECEIVERS.into_iter().zip(wants).filter(|(_, on)| **on).map(|(name, _)| name).collect();
+        let mut body: Vec<Alert> = Vec::new();
+        for &(fingerprint, lasted, ago) in alerts {
+            // An alert stays in its group, or nothing could be said of the order.
+            let same_group = body.first().is_none_or(|first| first.fingerprint.0 % 2 == fingerprint % 2);
+            if same_group && body.iter().all(|alert| alert.fingerprint.0 != fingerprint) {
+                let starts = self.now - ago;
+                body.push(match lasted {
+                    None => firing(fingerprint, starts),
+                    Some(lasted) => resolved(fingerprint, starts, starts + lasted),
+                });
+            }
+        }
+        let key = if body[0].fingerprint.0.is_multiple_of(2) { "even" } else { "odd" };
+        let intake = intake(key, body, &wants, self.now);
+        let expected = self.expect(&intake);
+        let mut accepted = self.store().accept(intake).await.unwrap();
+        for tallies in [&mut accepted.unsent, &mut accepted.cancelled] {
+            tallies.sort();
+        }
+        let sorted = |mut decisions: Vec<(ReceiverName, Decision)>| {
+            decisions.sort_by_key(|(name, decision)| (name.clone(), decision.reason()));
+            decisions
+        };
+        assert_eq!(sorted(accepted.decisions), sorted(expected.decisions));
+        assert_eq!((accepted.unsent, accepted.cancelled), (expected.unsent, expected.cancelled));
+    }
+
+    /// What the store must answer; takes note of what follows from it.
+    fn expect(&mut self, intake: &Intake) -> Accepted {
+        let mut expected = Accepted::default();
+        let (mut unsent, mut cancelled) = (BTreeMap::new(), BTreeMap::new());
+        let now = at(self.now);
+        for routed in &intake.alerts {
+            let alert = &routed.alert;
+            for receiver in RECEIVERS {
+                let pair = (receiver, alert.fingerprint.0);
+                let known = self.known.get(&pair).map(|(known, _)| *known);
+                let wanted = routed.wants.iter().any(|(name, _)| name.as_str() == receiver);
+                let waits = known.is_some_and(|known| known.ends_at.is_none()) || self.held.contains_key(&pair);
+                let concerned = wanted || (alert.status == Status::Resolved && waits);
+                if !concerned {
+                    continue;
+                }
+                let target = &intake.targets[receiver];
+                let repeat = if wanted { REPEAT } else { Duration::ZERO };
+                let decision = decide(alert, known.as_ref(), repeat, target.keeps_state, now);
+                expected.decisions.push((receiver.into(), decision));
+                let starts_at = alert.starts_at.unwrap();
+                if let Some(&(_, starts)) = self.held.get(&pair)
+                    && ends_later(alert, Some(starts))
+                {
+                    self.held.remove(&pair);
+                    *cancelled.entry(receiver).or_insert(0) += 1;
+                }
+                match decision {
+                    Decision::Notify(reason) => {
+                        self.held.remove(&pair);
+                        let kept = known.filter(|_| reason == Reason::Repeat).and_then(|known| known.starts_at);
+                        let starts_at = Some(starts_at).max(kept);
+                        self.tellings += 1;
+                        let state = Known { ends_at: alert.ends_at, starts_at, notified_at: now };
+                        self.known.insert(pair, (state, self.tellings));
+                        if alert.status == Status::Resolved && !target.send_resolved {
+                            *unsent.entry(receiver).or_insert(0) += 1;
+                        } else {
+                            self.to_tell.entry(pair).or_default().push_back((reason, self.tellings));
+                        }
+                    }
+                    Decision::Hold => {
+                        let held = self.held.entry(pair).or_insert((after(now, SETTLE), starts_at));
+                        held.1 = held.1.max(starts_at);
+                    }
+                    Decision::Drop(_) => {}
+                }
+            }
+        }
+        let tallies = |tallies: BTreeMap<&str, u64>| {
+            let mut all: Vec<_> = tallies.into_iter().map(|(name, count)| (name.into(), count)).collect();
+            all.sort();
+            all
+        };
+        (expected.unsent, expected.cancelled) = (tallies(unsent), tallies(cancelled));
+        expected
+    }
+
+    async fn lease(&mut self, receiver: &'static str) -> bool {
+        let now = at(self.now);
+        let due: Vec<Pair> = self
+            .held
+            .iter()
+            .filter(|(pair, held)| pair.0 == receiver && held.0 <= now)
+            .map(|(pair, _)| *pair)
+            .collect();
+        for pair in &due {
+            let (_, starts) = self.held.remove(pair).unwrap();
+            self.tellings += 1;
+            let state = Known { ends_at: None, starts_at: Some(starts), notified_at: now };
+            self.known.insert(*pair, (state, self.tellings));
+            self.to_tell.entry(*pair).or_default().push_back((Reason::Refired, self.tellings));
+        }
+        let answer = self.store().lease(ask(receiver, self.now)).await.unwrap();
+        assert_eq!(answer.released, due.len() as u64);
+        let Some(leased) = answer.leased else {
+            assert_eq!(answer.next_due, self.next_due(receiver));
+            return false;
+        };
+        let told = contents(&leased);
+        let lane = if receiver == "oncall" { told[0].0 } else { told[0].0 % 2 };
+        let live = |handed: &Handed| handed.is_valid && handed.until > now;
+        let in_lane = |handed: &&Handed| handed.receiver == receiver && handed.lane == lane;
+        assert!(!self.handed.iter().filter(in_lane).any(live), "two live leases in a lane");
+        for earlier in self.handed.iter_mut().filter(|handed| handed.lease.delivery == leased.lease.delivery) {
+            earlier.is_valid = false;
+        }
+        for (fingerprint, reason) in &told {
+            let next = self.to_tell[&(receiver, *fingerprint)].front().map(|(reason, _)| *reason);
+            assert_eq!(next, Some(*reason), "out of order");
+        }
+        assert!(self.again_at.remove(&leased.lease.delivery).is_none_or(|(_, at)| at <= now), "too early");
+        let (lease, until) = (leased.lease, after(now, LEASE));
+        self.handed.push(Handed { lease, receiver, lane, told, until, is_valid: true });
+        true
+    }
+
+    fn next_due(&self, receiver: &str) -> Option<Timestamp> {
+        let held = self.held.iter().filter(|(pair, _)| pair.0 == receiver).map(|(_, held)| held.0);
+        let leased = self.handed.iter().filter(|handed| handed.is_valid && handed.receiver == receiver);
+        let again = self.again_at.values().filter(|again| again.0 == receiver).map(|again| again.1);
+        held.chain(leased.map(|handed| handed.until)).chain(again).min()
+    }
+
+    async fn settle(&mut self, which: usize, how: u8) {
+        if self.handed.is_empty() {
+            return;
+        }
+        let now = self.now;
+        let which = which % self.handed.len();
+        let handed = &self.handed[which];
+        let (lease, receiver) = (handed.lease, handed.receiver);
+        let outcome = match how {
+            0..3 => DELIVERED,
+            3 => Outcome::Dead { error: "dead".to_owned() },
+            4 => Outcome::RetryAt { at: at(now + 30), error: "again".to_owned() },
+            _ => Outcome::Released,
+        };
+        let settled = self.store().settle(lease, outcome.clone(), at(now)).await.unwrap();
+        assert_eq!(settled, if handed.is_valid { Settled::Done } else { Settled::LeaseLost });
+        if settled == Settled::LeaseLost {
+            return;
+        }
+        let told = handed.told.clone();
+        self.handed[which].is_valid = false;
+        match outcome {
+            Outcome::Delivered { .. } | Outcome::Dead { .. } => {
+                for (fingerprint, reason) in told {
+                    let pair = (receiver, fingerprint);
+                    let (expected, telling) = self.to_tell.get_mut(&pair).unwrap().pop_front().unwrap();
+                    assert_eq!(reason, expected);
+                    let died = matches!(outcome, Outcome::Dead { .. });
+                    if died && self.known.get(&pair).is_some_and(|(_, last)| *last == telling) {
+                        self.known.remove(&pair);
+                    }
+                }
+            }
+            Outcome::RetryAt { at, .. } => {
+                self.again_at.insert(lease.delivery, (receiver, at));
+            }
+            Outcome::Released => {}
+        }
+    }
+
+    /// The cache answers nothing that the model would not.
+    fn check_cache(&self) {
+        let targets = targets();
+        for fingerprint in 0..FINGERPRINTS {
+            let starts = self.now - 60;
+            for alert in [firing(fingerprint, starts), resolved(fingerprint, starts, starts + 50)] {
+                for receiver in RECEIVERS {
+                    let wants = [(&targets[receiver], REPEAT)];
+                    let Some(dropped) = self.cache.drops(&alert, wants.into_iter(), at(self.now)) else { continue };
+                    let known = self.known.get(&(receiver, fingerprint)).map(|(known, _)| known);
+                    let decision = decide(&alert, known, REPEAT, targets[receiver].keeps_state, at(self.now));
+                    assert_eq!(dropped, [(receiver.into(), decision)]);
+                    for other in RECEIVERS {
+                        let pair = (other, fingerprint);
+                        assert!(!self.held.contains_key(&pair), "a held copy must be seen by the store");
+                        let fires = self.known.get(&pair).is_some_and(|(known, _)| known.ends_at.is_none());
+                        assert!(alert.status == Status::Firing || !fires, "somebody waits for this resolve");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that was decided to be told is told in the end.
+    async fn drain(&mut self) {
+        let stats = self.store().stats().await.unwrap();
+        assert_eq!(stats.dedup_entries, self.known.len() as u64);
+        self.now += 100_000;
+        for receiver in RECEIVERS {
+            while self.lease(receiver).await {
+                self.settle(self.handed.len() - 1, 0).await;
+            }
+            assert_eq!(self.next_due(receiver), None);
+        }
+        let left: Vec<_> = self.to_tell.iter().filter(|(_, queue)| !queue.is_empty()).collect();
+        assert!(left.is_empty(), "lost: {left:?}");
+        let stats = self.store().stats().await.unwrap();
+        assert!(stats.receivers.values().all(|stats| stats.pending == 0), "{stats:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn nothing_is_lost_and_order_is_kept(steps in proptest::collection::vec(step(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let mut world = World::new();
+            for step in steps {
+                world.step(step).await;
+                world.check_cache();
+            }
+            world.drain().await;
+        });
+    }
+}
