@@ -1,0 +1,99 @@
+use serde_json::Value;
+
+use super::message::message;
+use crate::notification::{Notification, Reason};
+use crate::receiver::fixture;
+use crate::standin::slack::plain_text;
+
+/// The message as a person reads it.
+fn shown(notification: &Notification) -> String {
+    plain_text(&message(notification))
+}
+
+fn text_sum(value: &Value) -> usize {
+    match value {
+        Value::Object(object) => object
+            .iter()
+            .map(|(name, value)| if name == "text" && value.is_string() { length(value) } else { text_sum(value) })
+            .sum(),
+        Value::Array(items) => items.iter().map(text_sum).sum(),
+        _ => 0,
+    }
+}
+
+fn length(value: &Value) -> usize {
+    value.as_str().map_or(0, str::len)
+}
+
+#[test]
+fn one_alert() {
+    insta::assert_snapshot!(serde_json::to_string_pretty(&message(&fixture::single())).unwrap());
+}
+
+#[test]
+fn a_mixed_group() {
+    insta::assert_snapshot!(
+        serde_json::to_string_pretty(&message(&fixture::captured("0.25-02-mixed-one-resolved-three-firing"))).unwrap()
+    );
+}
+
+#[test]
+fn what_is_read() {
+    let captured = ["0.25-03-all-resolved", "0.25-05-truncated-status-resolved-but-2-hidden-firing", "0.33-mixed"];
+    let mut all: Vec<_> = captured.iter().map(|name| ((*name).to_owned(), fixture::captured(name))).collect();
+    let hostile = fixture::hostile().into_iter().filter(|(name, _)| !matches!(*name, "wide" | "emoji" | "many"));
+    all.extend(hostile.map(|(name, notification)| (name.to_owned(), notification)));
+    let read: Vec<_> = all.iter().map(|(name, notification)| format!("# {name}\n{}", shown(notification))).collect();
+    insta::assert_snapshot!(read.join("\n\n"));
+}
+
+#[test]
+fn a_repeat_says_that_it_is_one() {
+    let mut notification = fixture::single();
+    notification.received_at = fixture::at("2026-11-21T23:00:01Z");
+    notification.alerts[0].reason = Reason::Repeat;
+    assert!(shown(&notification).starts_with("[FIRING:1] HighErrorRate · still firing for 4h\n"));
+    notification.alerts[0].alert.starts_at = None;
+    assert!(shown(&notification).starts_with("[FIRING:1] HighErrorRate · still firing\n"));
+    notification.alerts[0].reason = Reason::Refired;
+    assert!(shown(&notification).starts_with("[FIRING:1] HighErrorRate · fires again\n"));
+}
+
+#[test]
+fn what_is_not_shown_is_counted() {
+    let (_, mut many) = fixture::hostile().into_iter().find(|(name, _)| *name == "many").unwrap();
+    many.others_firing = 3;
+    let text = shown(&many);
+    for expected in
+        ["[FIRING:333 · RESOLVED:167]", "167 more resolved", "3 more of this group were", "left out 12 alerts"]
+    {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    let mut resolved = fixture::single_resolved();
+    resolved.others_firing = 3;
+    assert!(shown(&resolved).contains("3 more of this group still fire"));
+}
+
+#[test]
+fn all_texts_stay_below_what_slack_takes() {
+    for (name, notification) in fixture::hostile() {
+        let message = message(&notification);
+        let sum = text_sum(&message["blocks"]) + text_sum(&message["attachments"]);
+        assert!(sum < 9000, "{name}: {sum}");
+    }
+}
+
+#[test]
+fn the_colour_is_the_worst_that_fires() {
+    for (severities, expected) in [
+        (&["info", "critical"][..], "#D00000"),
+        (&["warning", "info"], "#F2C744"),
+        (&["unheard-of"], "#E8590C"),
+        (&["none"], "#439FE0"),
+    ] {
+        let alerts = severities.iter().map(|severity| fixture::alert(&[("severity", severity)], &[]));
+        let notification = fixture::of(fixture::group(), alerts.collect(), fixture::at("2026-11-21T20:00:00Z"));
+        assert_eq!(message(&notification)["attachments"][0]["color"], expected);
+    }
+    assert_eq!(message(&fixture::single_resolved())["attachments"][0]["color"], "#2EB67D");
+}
