@@ -1,0 +1,69 @@
+//! From the tree of the file to what the program uses.
+
+use std::time::Duration;
+
+use super::Config;
+use super::fields::{Fields, Note};
+use super::node::{Node, Span};
+use super::receivers::{self, Names, texts};
+use super::routes;
+use super::walk::Context;
+use crate::route::Tree;
+
+const ELSEWHERE: &str = "leave it in alertmanager.yml";
+const NOTES: [Note; 8] = [
+    Note::Later("auth"),
+    Note::Instead("global", "each receiver has its own settings here"),
+    Note::Instead("templates", ELSEWHERE),
+    Note::Instead("inhibit_rules", ELSEWHERE),
+    Note::Instead("mute_time_intervals", ELSEWHERE),
+    Note::Instead("time_intervals", ELSEWHERE),
+    Note::Instead("groups", "rules belong into a file that Prometheus reads"),
+    Note::Instead("routes", "routes stand below `route`, which is the root of the tree"),
+];
+
+/// How long a firing copy of an ended episode is held unless the file says otherwise.
+const SETTLE: Duration = Duration::from_mins(5);
+const MAX_SETTLE: Duration = Duration::from_hours(24);
+
+struct Dedup {
+    ignore_labels: Vec<String>,
+    settle: Duration,
+}
+
+/// Reads the whole file. `None` only if an error was reported.
+pub(super) fn config(cx: &mut Context<'_>, node: &Node) -> Option<Config> {
+    let mut fields = Fields::open(cx, node, node.span, "the file")?;
+    let mut names = Names::default();
+    let receivers = fields.require(cx, "receivers").map(|node| receivers::receivers(cx, node, &mut names));
+    let root = if fields.has("route") {
+        fields.take_with_key(cx, "route").and_then(|(span, node)| routes::root(cx, node, span, &mut names))
+    } else {
+        fields.require(cx, "route");
+        None
+    };
+    let dedup = match fields.take_with_key(cx, "dedup") {
+        Some((span, node)) => dedup(cx, node, span),
+        None => Some(Dedup { ignore_labels: Vec::new(), settle: SETTLE }),
+    };
+    fields.close(cx, &NOTES);
+    // A tree with a mistake may be the reason why a receiver seems unused.
+    let root = root?;
+    names.report_unused(cx);
+    let Dedup { ignore_labels, settle } = dedup?;
+    Some(Config { tree: Tree { root }, receivers: receivers?, ignore_labels, settle })
+}
+
+fn dedup(cx: &mut Context<'_>, node: &Node, at: Span) -> Option<Dedup> {
+    let mut fields = Fields::open(cx, node, at, "`dedup`")?;
+    let ignore_labels = match fields.take(cx, "ignore_labels") {
+        Some(node) => texts(cx, node, "`ignore_labels`", "[prometheus_replica]"),
+        None => Some(Vec::new()),
+    };
+    let settle = match fields.take(cx, "settle") {
+        Some(node) => cx.duration(node, "`settle`", Duration::ZERO..=MAX_SETTLE),
+        None => Some(SETTLE),
+    };
+    fields.close(cx, &[]);
+    Some(Dedup { ignore_labels: ignore_labels?, settle: settle? })
+}

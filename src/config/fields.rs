@@ -1,0 +1,143 @@
+//! The entries of a map: the known ones are taken, the rest is reported.
+
+use super::node::{Node, Span, Value};
+use super::suggest::closest;
+use super::walk::Context;
+
+/// What to say of a key that is not known at its place.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Note {
+    /// Promised and not built yet.
+    Later(&'static str),
+    /// Known elsewhere: the key and what to do instead.
+    Instead(&'static str, &'static str),
+}
+
+/// The entries of a map. [`Fields::close`] reports those that nobody asked for.
+pub(super) struct Fields<'n> {
+    /// What the map is, for messages: "a receiver", "`slack`".
+    what: &'static str,
+    /// Where to say that something is missing.
+    pub(super) at: Span,
+    entries: Vec<Entry<'n>>,
+    asked: Vec<&'static str>,
+}
+
+struct Entry<'n> {
+    key: &'n str,
+    span: Span,
+    value: &'n Node,
+}
+
+impl<'n> Fields<'n> {
+    /// Reads a map; reports keys that are no text, and duplicates.
+    pub(super) fn open(cx: &mut Context<'_>, node: &'n Node, at: Span, what: &'static str) -> Option<Self> {
+        let Value::Map(map) = &node.value else {
+            let span = if node.span.start == node.span.end { at } else { node.span };
+            cx.error(span, format!("{what} must be a map, and this is {}", node.kind()));
+            return None;
+        };
+        let mut entries: Vec<Entry<'n>> = Vec::with_capacity(map.len());
+        for (key, value) in map {
+            let Value::Scalar(text) = &key.value else {
+                cx.error(key.span, format!("a key must be a word, and this is {}", key.kind()));
+                continue;
+            };
+            if let Some(first) = entries.iter().find(|entry| entry.key == text) {
+                let hint = format!("it was first given in line {}", cx.source.line(first.span.start));
+                let name = if is_word(text) { format!(" `{text}`") } else { String::new() };
+                if is_word(text) {
+                    cx.source.show(key.span);
+                }
+                cx.error_with(key.span, format!("duplicate key{name}"), hint);
+                continue;
+            }
+            entries.push(Entry { key: text, span: key.span, value });
+        }
+        Some(Self { what, at, entries, asked: Vec::new() })
+    }
+
+    /// The key's place and value, if it is there. A key without a value is reported and counts as absent.
+    pub(super) fn take_with_key(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<(Span, &'n Node)> {
+        self.asked.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        cx.source.show(entry.span);
+        if matches!(entry.value.value, Value::Null) {
+            cx.error_with(entry.span, format!("`{key}` has no value"), "give it one, or remove the key");
+            return None;
+        }
+        Some((entry.span, entry.value))
+    }
+
+    /// The value, if it is there.
+    pub(super) fn take(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<&'n Node> {
+        self.take_with_key(cx, key).map(|(_, value)| value)
+    }
+
+    /// The value, which must be there.
+    pub(super) fn require(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<&'n Node> {
+        if !self.has(key) {
+            self.asked.push(key);
+            cx.error_with(self.at, format!("{} needs `{key}`", self.what), format!("add `{key}: …`"));
+            return None;
+        }
+        self.take(cx, key)
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
+    /// Reports every key that nobody asked for.
+    pub(super) fn close(self, cx: &mut Context<'_>, notes: &[Note]) {
+        for entry in &self.entries {
+            if !self.asked.contains(&entry.key) {
+                self.unknown(cx, entry, notes);
+            }
+        }
+    }
+
+    fn unknown(&self, cx: &mut Context<'_>, entry: &Entry<'_>, notes: &[Note]) {
+        let Entry { key, span, value } = *entry;
+        if !is_word(key) {
+            // It may be a secret that lost its key.
+            cx.error(span, format!("unknown key in {}", self.what));
+            return;
+        }
+        cx.source.show(span);
+        for note in notes {
+            match *note {
+                Note::Later(name) if name == key => {
+                    let hint = "remove it: this version cannot do it";
+                    return cx.error_with(span, format!("`{key}` is not supported yet"), hint);
+                }
+                Note::Instead(name, hint) if name == key => {
+                    return cx.error_with(span, format!("unknown key `{key}`"), hint);
+                }
+                _ => {}
+            }
+        }
+        let Some(near) = closest(key, self.asked.iter().copied()) else {
+            let known = self.asked.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            return cx.error_with(span, format!("unknown key `{key}` in {}", self.what), format!("it knows {known}"));
+        };
+        cx.error_with(span, format!("unknown key `{key}`"), format!("did you mean `{near}`?"));
+        // The value helps to see what was meant; it is shown only if it can be no secret.
+        if OPEN_KEYS.contains(&near) {
+            let mut scalars = Vec::new();
+            value.scalars(&mut scalars);
+            for span in scalars {
+                cx.source.show(span);
+            }
+        }
+    }
+}
+
+/// Keys of which no value ever holds a secret.
+const OPEN_KEYS: [&str; 8] =
+    ["name", "matchers", "continue", "repeat_interval", "send_resolved", "rate_limit", "timeout", "settle"];
+
+/// Whether a key looks like one, and not like a secret in its place.
+fn is_word(key: &str) -> bool {
+    key.len() <= 32 && key.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'))
+}

@@ -1,0 +1,117 @@
+//! What is wrong with routes.yaml, as people and logs read it.
+
+use std::fmt::Write as _;
+
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
+
+/// Whether a problem stops the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// The file can be used, and probably does not say what was meant. `check --strict` fails on it.
+    Warning,
+}
+
+impl Severity {
+    /// In lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Something wrong in the file. It holds no secret: [`Excerpt`] shows only what is known to be none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Whether it stops the service.
+    pub severity: Severity,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// Where; `None` for the file as a whole.
+    pub place: Option<Place>,
+    /// What to do about it, in one line.
+    pub hint: Option<String>,
+}
+
+/// Where a problem is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// The line as it may be shown.
+    pub excerpt: Excerpt,
+}
+
+/// A line of the file in which everything that may be a secret is blacked out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The line, without its end.
+    pub text: String,
+    /// The first byte of `text` to point at.
+    pub start: usize,
+    /// The byte after the last one to point at.
+    pub end: usize,
+}
+
+impl Problem {
+    /// In one line, for logs and API answers: `routes.yaml:12:5: error: unknown key; did you mean …?`.
+    #[must_use]
+    pub fn one_line(&self, file: &str) -> String {
+        let mut line = file.to_owned();
+        if let Some(place) = &self.place {
+            let _ = write!(line, ":{}:{}", place.line, place.column);
+        }
+        let _ = write!(line, ": {}: {}", self.severity.as_str(), self.message);
+        if let Some(hint) = &self.hint {
+            let _ = write!(line, "; {hint}");
+        }
+        line
+    }
+
+    /// As rustc draws it: message, place, the line with a mark under it, hint.
+    #[must_use]
+    pub fn render(&self, file: &str) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let mut group = level.primary_title(&*self.message).elements(std::iter::empty::<Origin<'_>>());
+        group = match &self.place {
+            None => group.element(Origin::path(file)),
+            Some(Place { line, column, excerpt }) => {
+                // The place is given apart from the excerpt, which may be longer or shorter than the line.
+                let mark = AnnotationKind::Primary.span(excerpt.start..excerpt.end);
+                let snippet = Snippet::source(&*excerpt.text).line_start(*line).annotation(mark);
+                group.element(Origin::path(file).line(*line).char_column(*column)).element(snippet)
+            }
+        };
+        if let Some(hint) = &self.hint {
+            group = group.element(Level::HELP.message(&**hint));
+        }
+        let text = Renderer::plain().render(&[group]);
+        // The line that would hold the name of the excerpt's file, which stands above already.
+        text.lines().filter(|line| line.trim() != ":::").collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// How many errors and warnings, in words: `1 error, 2 warnings`; `no problems`.
+#[must_use]
+pub fn summary(problems: &[Problem]) -> String {
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    let counts = [(errors, "error"), (problems.len() - errors, "warning")];
+    let words: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| count(*n, word)).collect();
+    if words.is_empty() { "no problems".to_owned() } else { words.join(", ") }
+}
+
+/// `1 route`, `2 routes`.
+#[must_use]
+pub fn count(number: usize, word: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {word}{plural}")
+}

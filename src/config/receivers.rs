@@ -1,0 +1,279 @@
+//! `receivers:` and what stands below it.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fields::{Fields, Note};
+use super::node::{Node, Span};
+use super::walk::{Context, check_url, quote};
+use crate::notification::{ReceiverName, Target};
+use crate::receiver::grafana::Grafana;
+use crate::receiver::pagerduty::PagerDuty;
+use crate::receiver::slack::Slack;
+use crate::receiver::webhook::Webhook;
+use crate::receiver::{Definition, Delivery, RateLimit, Receiver};
+
+/// PagerDuty's Events API v2.
+const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
+/// PagerDuty's integration keys have exactly this many characters.
+const ROUTING_KEY_LENGTH: usize = 32;
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_hours(24);
+
+const RECEIVER_NOTES: [Note; 3] = [Note::Later("fallback"), Note::Later("fallback_after"), Note::Later("email")];
+const SLACK_NOTES: [Note; 4] = [
+    Note::Later("token"),
+    Note::Later("channel"),
+    Note::Later("api_url"),
+    Note::Instead("url", "Slack's address is `webhook_url`"),
+];
+const PAGERDUTY_NOTES: [Note; 3] = [
+    Note::Later("incident_per"),
+    Note::Later("severity_map"),
+    Note::Instead("service_key", "that is the old API; create an Events API v2 integration and use its `routing_key`"),
+];
+const WEBHOOK_NOTES: [Note; 3] = [Note::Later("headers"), Note::Later("body"), Note::Later("secret")];
+
+/// The receivers' names: known even where the rest of the receiver is wrong, so that one mistake is not reported twice.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<Known>);
+
+#[derive(Debug)]
+struct Known {
+    name: ReceiverName,
+    span: Span,
+    used: bool,
+}
+
+impl Names {
+    /// The receiver with this name; from now on it counts as used.
+    pub(super) fn get(&mut self, name: &str) -> Option<ReceiverName> {
+        let known = self.0.iter_mut().find(|known| known.name.as_str() == name)?;
+        known.used = true;
+        Some(known.name.clone())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|known| known.name.as_str())
+    }
+
+    /// Warns of every receiver that no route names.
+    pub(super) fn report_unused(&self, cx: &mut Context<'_>) {
+        for Known { name, span, .. } in self.0.iter().filter(|known| !known.used) {
+            let message = format!("no route uses the receiver {}", quote(name.as_str()));
+            cx.warn_with(*span, message, "name it in `receivers` of a route, or remove it");
+        }
+    }
+}
+
+/// Reads the list; a receiver with a mistake is left out.
+pub(super) fn receivers(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Vec<Definition> {
+    let Some(items) = cx.list(node, "`receivers`", "- name: …") else { return Vec::new() };
+    if items.is_empty() {
+        cx.error(node.span, "`receivers` must name at least one receiver");
+    }
+    items.iter().filter_map(|item| receiver(cx, item, names)).collect()
+}
+
+fn receiver(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Definition> {
+    let mut fields = Fields::open(cx, node, node.span, "a receiver")?;
+    let name = fields.require(cx, "name").and_then(|node| name(cx, node, names));
+    let service = service(cx, &mut fields);
+    let send_resolved = match fields.take(cx, "send_resolved") {
+        Some(node) => cx.boolean(node, "`send_resolved`"),
+        None => Some(true),
+    };
+    let timeout = match fields.take(cx, "timeout") {
+        Some(node) => cx.duration(node, "`timeout`", Duration::from_millis(100)..=Duration::from_mins(5)),
+        None => Some(10 * SECOND),
+    };
+    let max_age = match fields.take(cx, "retry") {
+        Some(node) => retry(cx, node, fields.at),
+        None => Some(DAY),
+    };
+    let default = service.as_ref().map_or(DEFAULT_PACE, |service| service.pace);
+    let rate_limit = match fields.take(cx, "rate_limit") {
+        Some(node) => rate_limit(cx, node, fields.at, default),
+        None => Some(default),
+    };
+    fields.close(cx, &RECEIVER_NOTES);
+
+    let (name, Service { receiver, .. }) = (name?, service?);
+    let target = Target {
+        name,
+        granularity: receiver.granularity(),
+        keeps_state: receiver.keeps_state(),
+        send_resolved: send_resolved?,
+    };
+    let delivery = Delivery { timeout: timeout?, max_age: max_age?, rate_limit: rate_limit? };
+    Some(Definition { target, service: receiver, delivery })
+}
+
+fn name(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<ReceiverName> {
+    let text = cx.text(node, "`name`")?;
+    if text.chars().any(char::is_control) || text.trim() != text || text.len() > 200 {
+        cx.error(node.span, "`name` must be printable, at most 200 bytes long, and neither begin nor end with a blank");
+        return None;
+    }
+    if let Some(first) = names.0.iter().find(|known| known.name.as_str() == text) {
+        let hint = format!("the first one is in line {}; give each its own name", cx.source.line(first.span.start));
+        cx.error_with(node.span, format!("two receivers have the name {}", quote(text)), hint);
+        return None;
+    }
+    let name = ReceiverName::from(text);
+    names.0.push(Known { name: name.clone(), span: node.span, used: false });
+    Some(name)
+}
+
+struct Service {
+    receiver: Arc<dyn Receiver>,
+    /// The pace that the service takes unless the file says otherwise.
+    pace: RateLimit,
+}
+
+/// One notification every `1 / per_second`, `burst` at once.
+const fn pace(per_second: u32, burst: u32) -> RateLimit {
+    let burst = match NonZeroU32::new(burst) {
+        Some(burst) => burst,
+        None => NonZeroU32::MIN,
+    };
+    RateLimit { period: Duration::from_millis(1000 / per_second as u64), burst }
+}
+
+const DEFAULT_PACE: RateLimit = pace(10, 20);
+
+/// Reads one service's part; the key's place is where to say what is missing.
+type Read = fn(&mut Context<'_>, &mut Fields<'_>) -> Option<Arc<dyn Receiver>>;
+
+/// Key, its name in messages, how to read it, its default pace, notes.
+const SERVICES: [(&str, &str, Read, RateLimit, &[Note]); 4] = [
+    ("slack", "`slack`", slack, pace(1, 5), &SLACK_NOTES),
+    ("pagerduty", "`pagerduty`", pagerduty, pace(2, 20), &PAGERDUTY_NOTES),
+    ("grafana", "`grafana`", grafana, DEFAULT_PACE, &[]),
+    ("webhook", "`webhook`", webhook, DEFAULT_PACE, &WEBHOOK_NOTES),
+];
+
+fn service(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Service> {
+    let mut found: Option<(&str, Option<Service>)> = None;
+    // `email:` is reported as not supported; that nothing else is there then goes without saying.
+    let mut given = fields.has("email");
+    for (key, what, read, pace, notes) in SERVICES {
+        given |= fields.has(key);
+        let Some((span, node)) = fields.take_with_key(cx, key) else { continue };
+        let mut service = Fields::open(cx, node, span, what);
+        let receiver = service.as_mut().and_then(|fields| {
+            fields.at = span;
+            read(cx, fields)
+        });
+        if let Some(fields) = service {
+            fields.close(cx, notes);
+        }
+        if let Some((first, _)) = &found {
+            let message = format!("a receiver has one service, and this one has `{first}` already");
+            cx.error_with(span, message, format!("put `{key}` into a receiver of its own"));
+        } else {
+            found = Some((key, receiver.map(|receiver| Service { receiver, pace })));
+        }
+    }
+    if !given {
+        cx.error_with(fields.at, "a receiver needs a service", "add `slack`, `pagerduty`, `grafana` or `webhook`");
+    }
+    found.and_then(|(_, service)| service)
+}
+
+fn slack(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Arc<dyn Receiver>> {
+    let node = fields.require(cx, "webhook_url")?;
+    let webhook_url = cx.secret(node, "webhook_url", |text| check_url(text).map(drop))?;
+    Some(Arc::new(Slack { webhook_url }))
+}
+
+fn pagerduty(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Arc<dyn Receiver>> {
+    let routing_key = fields.require(cx, "routing_key").and_then(|node| {
+        cx.secret(node, "routing_key", |text| {
+            let fits = text.len() == ROUTING_KEY_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            if fits { Ok(()) } else { Err("is not a PagerDuty integration key: these have 32 letters and digits") }
+        })
+    });
+    let url = match fields.take(cx, "url") {
+        Some(node) => cx.url(node, "`url`"),
+        None => Some(PAGERDUTY_URL.to_owned()),
+    };
+    Some(Arc::new(PagerDuty { routing_key: routing_key?, url: url? }))
+}
+
+fn grafana(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Arc<dyn Receiver>> {
+    let url = fields.require(cx, "url").and_then(|node| cx.url(node, "`url`"));
+    let token = fields.require(cx, "token").and_then(|node| {
+        cx.secret(node, "token", |text| {
+            let fits = text.bytes().all(|byte| byte.is_ascii_graphic());
+            if fits { Ok(()) } else { Err("has characters that cannot be sent in a header") }
+        })
+    });
+    let tags = match fields.take(cx, "tags") {
+        Some(node) => texts(cx, node, "`tags`", "[deploy, alerts]"),
+        None => Some(Vec::new()),
+    };
+    let dashboard_uid = match fields.take(cx, "dashboard_uid") {
+        Some(node) => cx.text(node, "`dashboard_uid`").map(|text| Some(text.to_owned())),
+        None => Some(None),
+    };
+    let has_dashboard = fields.has("dashboard_uid");
+    let panel_id = match fields.take_with_key(cx, "panel_id") {
+        Some((span, _)) if !has_dashboard => {
+            cx.error_with(span, "`panel_id` without `dashboard_uid`", "a panel belongs to a dashboard: name both");
+            None
+        }
+        Some((_, node)) => cx.integer(node, "`panel_id`", 1..=i64::MAX).map(Some),
+        None => Some(None),
+    };
+    let (dashboard_uid, panel_id) = (dashboard_uid?, panel_id?);
+    Some(Arc::new(Grafana { url: url?, token: token?, tags: tags?, dashboard_uid, panel_id }))
+}
+
+fn webhook(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Arc<dyn Receiver>> {
+    let node = fields.require(cx, "url")?;
+    let url = cx.secret(node, "url", |text| check_url(text).map(drop))?;
+    Some(Arc::new(Webhook { url }))
+}
+
+/// A list of texts, none of them empty.
+pub(super) fn texts(cx: &mut Context<'_>, node: &Node, what: &str, example: &str) -> Option<Vec<String>> {
+    let items = cx.list(node, what, example)?;
+    let what = format!("an entry of {what}");
+    let texts: Vec<String> = items.iter().filter_map(|item| cx.text(item, &what).map(str::to_owned)).collect();
+    (texts.len() == items.len()).then_some(texts)
+}
+
+fn retry(cx: &mut Context<'_>, node: &Node, at: Span) -> Option<Duration> {
+    let mut fields = Fields::open(cx, node, at, "`retry`")?;
+    let max_age = match fields.take(cx, "max_age") {
+        Some(node) => cx.duration(node, "`max_age`", SECOND..=30 * DAY),
+        None => Some(DAY),
+    };
+    fields.close(cx, &[]);
+    max_age
+}
+
+fn rate_limit(cx: &mut Context<'_>, node: &Node, at: Span, default: RateLimit) -> Option<RateLimit> {
+    let mut fields = Fields::open(cx, node, at, "`rate_limit`")?;
+    let period = match fields.take(cx, "rate") {
+        Some(node) => cx.rate(node),
+        None => Some(default.period),
+    };
+    let burst = match fields.take(cx, "burst") {
+        Some(node) => cx.integer(node, "`burst`", 1..=10_000).and_then(|number| u32::try_from(number).ok()),
+        None => Some(default.burst.get()),
+    };
+    if let Some(node) = fields.take(cx, "overflow") {
+        match cx.text(node, "`overflow`") {
+            None | Some("wait") => {}
+            Some("digest") => {
+                cx.error_with(node.span, "`overflow: digest` is not supported yet", "write `overflow: wait`");
+            }
+            Some(_) => cx.error_with(node.span, "unknown `overflow`", "write `overflow: wait`"),
+        }
+    }
+    fields.close(cx, &[]);
+    Some(RateLimit { period: period?, burst: NonZeroU32::new(burst?)? })
+}

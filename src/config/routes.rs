@@ -1,0 +1,206 @@
+//! `route:` and the tree below it.
+
+use std::time::Duration;
+
+use super::fields::{Fields, Note};
+use super::node::{Node, Span};
+use super::receivers::Names;
+use super::suggest::closest;
+use super::walk::{Context, quote};
+use crate::notification::ReceiverName;
+use crate::route::Route;
+use crate::route::matcher::{self, Matcher, MatcherProblem, Warning};
+
+const GROUPING: &str = "Alertmanager groups alerts before it posts them: leave it in alertmanager.yml";
+const INTERVALS: &str = "leave it in alertmanager.yml: what it mutes is never posted";
+const MATCHERS: &str = "write `matchers: [name=\"value\"]`, with =~ for a regular expression";
+
+const NOTES: [Note; 8] = [
+    Note::Instead("receiver", "it is a list here: `receivers: [NAME]`"),
+    Note::Instead("group_by", GROUPING),
+    Note::Instead("group_wait", GROUPING),
+    Note::Instead("group_interval", GROUPING),
+    Note::Instead("mute_time_intervals", INTERVALS),
+    Note::Instead("active_time_intervals", INTERVALS),
+    Note::Instead("match", MATCHERS),
+    Note::Instead("match_re", MATCHERS),
+];
+
+/// `repeat_interval` where no route says otherwise: Alertmanager's default.
+const REPEAT_INTERVAL: Duration = Duration::from_hours(4);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+
+/// What a child takes from its parent unless it says otherwise.
+#[derive(Clone)]
+struct Inherited {
+    receivers: Vec<ReceiverName>,
+    repeat_interval: Duration,
+}
+
+/// Reads the tree. `None` if there is an error anywhere in it.
+pub(super) fn root(cx: &mut Context<'_>, node: &Node, at: Span, names: &mut Names) -> Option<Route> {
+    let mut fields = Fields::open(cx, node, at, "`route`")?;
+    fields.at = at;
+    let inherited = Inherited { receivers: Vec::new(), repeat_interval: REPEAT_INTERVAL };
+    for key in ["matchers", "continue"] {
+        if let Some((span, _)) = fields.take_with_key(cx, key) {
+            let hint = "put it into a route below `routes`";
+            cx.error_with(span, format!("the root takes every alert: it has no `{key}`"), hint);
+        }
+    }
+    // Missing is an error of its own; empty would lose every alert that no route below takes.
+    let receivers = fields.require(cx, "receivers").and_then(|node| {
+        let receivers = receivers(cx, node, names)?;
+        if receivers.is_empty() {
+            let hint = "to drop alerts on purpose, write `receivers: []` in a route below `routes`";
+            cx.error_with(node.span, "`receivers` of the root must not be empty", hint);
+        }
+        Some(receivers)
+    });
+    rest(cx, fields, names, inherited, receivers, Vec::new(), false)
+}
+
+fn route(cx: &mut Context<'_>, node: &Node, names: &mut Names, inherited: &Inherited) -> Option<Route> {
+    let mut fields = Fields::open(cx, node, node.span, "a route")?;
+    let matchers = match fields.take(cx, "matchers") {
+        Some(node) => matchers(cx, node),
+        None => Some(Vec::new()),
+    };
+    let continues = match fields.take(cx, "continue") {
+        Some(node) => cx.boolean(node, "`continue`"),
+        None => Some(false),
+    };
+    let receivers = match fields.take(cx, "receivers") {
+        Some(node) => receivers(cx, node, names),
+        None => Some(inherited.receivers.clone()),
+    };
+    // Children are read even if their parent is wrong: every problem at once.
+    let broken = matchers.is_none() || continues.is_none();
+    let (matchers, continues) = (matchers.unwrap_or_default(), continues.unwrap_or_default());
+    let route = rest(cx, fields, names, inherited.clone(), receivers, matchers, continues);
+    route.filter(|_| !broken)
+}
+
+/// What the root and the routes below it have in common.
+fn rest(
+    cx: &mut Context<'_>,
+    mut fields: Fields<'_>,
+    names: &mut Names,
+    mut inherited: Inherited,
+    receivers: Option<Vec<ReceiverName>>,
+    matchers: Vec<Matcher>,
+    continues: bool,
+) -> Option<Route> {
+    let repeat_interval = match fields.take(cx, "repeat_interval") {
+        Some(node) => cx.duration(node, "`repeat_interval`", Duration::ZERO..=YEAR),
+        None => Some(inherited.repeat_interval),
+    };
+    inherited.receivers = receivers.clone().unwrap_or_default();
+    inherited.repeat_interval = repeat_interval.unwrap_or_default();
+    let routes = match fields.take(cx, "routes") {
+        Some(node) => routes(cx, node, names, &inherited),
+        None => Some(Vec::new()),
+    };
+    fields.close(cx, &NOTES);
+    Some(Route { matchers, receivers: receivers?, repeat_interval: repeat_interval?, continues, routes: routes? })
+}
+
+fn routes(cx: &mut Context<'_>, node: &Node, names: &mut Names, inherited: &Inherited) -> Option<Vec<Route>> {
+    let items = cx.list(node, "`routes`", "- matchers: [name=\"value\"]")?;
+    let mut routes: Vec<(Route, Span)> = Vec::with_capacity(items.len());
+    for item in items {
+        let Some(route) = route(cx, item, names, inherited) else { continue };
+        if let Some((_, span)) = routes.iter().find(|(earlier, _)| takes_all_of(earlier, &route)) {
+            let hint = format!("the route in line {} takes all of its alerts first", cx.source.line(span.start));
+            cx.warn_with(item.span, "this route can never match", hint);
+        }
+        routes.push((route, item.span));
+    }
+    (routes.len() == items.len()).then(|| routes.into_iter().map(|(route, _)| route).collect())
+}
+
+/// Whether `later`, a sibling further down, never gets an alert: whatever matches all of its matchers also matches the
+/// fewer ones of `earlier`.
+fn takes_all_of(earlier: &Route, later: &Route) -> bool {
+    !earlier.continues && earlier.matchers.iter().all(|matcher| later.matchers.contains(matcher))
+}
+
+fn receivers(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Vec<ReceiverName>> {
+    let items = cx.list(node, "`receivers` of a route", "[NAME]")?;
+    let mut receivers = Vec::with_capacity(items.len());
+    let mut broken = false;
+    for item in items {
+        let Some(text) = cx.text(item, "the name of a receiver") else {
+            broken = true;
+            continue;
+        };
+        match names.get(text) {
+            Some(name) if receivers.contains(&name) => {
+                cx.warn_with(item.span, format!("the receiver {} is named twice", quote(text)), "remove one of them");
+            }
+            Some(name) => receivers.push(name),
+            None => {
+                broken = true;
+                let message = format!("there is no receiver {}", quote(text));
+                match closest(text, names.iter()).map(quote) {
+                    Some(near) => cx.error_with(item.span, message, format!("did you mean {near}?")),
+                    None => cx.error_with(item.span, message, "add it to the `receivers` at the top of the file"),
+                }
+            }
+        }
+    }
+    (!broken).then_some(receivers)
+}
+
+fn matchers(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Matcher>> {
+    let items = cx.list(node, "`matchers`", "[severity=\"critical\"]")?;
+    let mut matchers = Vec::new();
+    let mut broken = false;
+    for item in items {
+        match matchers_of(cx, item) {
+            Some(more) => matchers.extend(more),
+            None => broken = true,
+        }
+    }
+    (!broken).then_some(matchers)
+}
+
+/// One entry of `matchers`, which may hold several.
+fn matchers_of(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Matcher>> {
+    let super::node::Value::Scalar(text) = &node.value else {
+        let hint = "write `severity=\"critical\"`, and quote it with '…' where YAML sees something else in it";
+        cx.error_with(node.span, format!("a matcher must be a text, and this is {}", node.kind()), hint);
+        return None;
+    };
+    cx.source.show(node.span);
+    match matcher::parse(text) {
+        Ok(parsed) => {
+            let suggestion = || parsed.matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            match parsed.warning {
+                None => {}
+                Some(Warning::ClassicOnly) => cx.warn_with(
+                    node.span,
+                    "only Alertmanager's classic syntax reads this matcher",
+                    format!("write {}", suggestion()),
+                ),
+                Some(Warning::Disagreement) => cx.warn_with(
+                    node.span,
+                    "Alertmanager's two syntaxes disagree on this matcher; the classic one is used",
+                    format!("it reads {}; write it so that both do", suggestion()),
+                ),
+            }
+            Some(parsed.matchers)
+        }
+        Err(error) => {
+            let span = cx.source.inside(node, error.offset);
+            let hint = match error.problem {
+                MatcherProblem::BadRegex(_) => "regular expressions are RE2's, as in Alertmanager",
+                MatcherProblem::RegexTooLarge => "write it shorter: repetitions multiply",
+                MatcherProblem::BadEscape => "a backslash is written twice inside double quotes: \"\\\\d+\"",
+                _ => "matchers are written as severity=\"critical\" or job=~\"api|web\"",
+            };
+            cx.error_with(span, format!("bad matcher: {error}"), hint);
+            None
+        }
+    }
+}

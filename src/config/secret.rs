@@ -1,0 +1,170 @@
+//! Secrets: given as they are, in an environment variable, or in a file. What goes wrong is said by the name of the
+//! variable or file, never by the value.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use secrecy::SecretString;
+
+use super::fields::Fields;
+use super::node::{Node, Span, Value};
+use super::walk::Context;
+
+/// No credential is longer, in bytes; a path that points at something else is noticed early.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// Where secrets come from: the machine, or a test's idea of one.
+pub trait SecretSource {
+    /// The value of an environment variable. `None` if it is not set or not UTF-8.
+    fn env(&self, name: &str) -> Option<String>;
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is not UTF-8, or is larger than 65536 bytes.
+    fn file(&self, path: &Path) -> io::Result<SecretFile>;
+}
+
+/// A file that holds a secret.
+pub struct SecretFile {
+    /// All of it.
+    pub content: String,
+    /// Whether users other than its owner and group can read it.
+    pub others_can_read: bool,
+}
+
+/// The process's environment and the file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+impl SecretSource for System {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that secrets come through")]
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn file(&self, path: &Path) -> io::Result<SecretFile> {
+        let file = std::fs::File::open(path)?;
+        let others_can_read = others_can_read(&file.metadata()?);
+        let mut content = String::new();
+        file.take(MAX_FILE + 1).read_to_string(&mut content)?;
+        if u64::try_from(content.len()).is_ok_and(|length| length > MAX_FILE) {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "file too large"));
+        }
+        Ok(SecretFile { content, others_can_read })
+    }
+}
+
+#[cfg(unix)]
+fn others_can_read(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o004 != 0
+}
+
+#[cfg(not(unix))]
+fn others_can_read(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// What a secret must look like; the error completes a sentence and repeats nothing of the value.
+pub(super) type Check = fn(&str) -> Result<(), &'static str>;
+
+impl Context<'_> {
+    /// Reads a secret. Without resolving ([`super::Options::resolve_secrets`]) `{env}` and `{file}` give an empty one.
+    pub(super) fn secret(&mut self, node: &Node, key: &'static str, check: Check) -> Option<SecretString> {
+        let Value::Map(_) = &node.value else {
+            let Value::Scalar(text) = &node.value else {
+                let hint = "write `{env: NAME}`, `{file: PATH}` or the value itself";
+                self.error_with(node.span, format!("`{key}` must be a secret, and this is {}", node.kind()), hint);
+                return None;
+            };
+            return self.checked(text, node.span, &format!("`{key}`"), check);
+        };
+        let mut fields = Fields::open(self, node, node.span, "a secret")?;
+        let both = fields.has("env") && fields.has("file");
+        let (env, file) = (fields.take(self, "env"), fields.take(self, "file"));
+        if both || !(fields.has("env") || fields.has("file")) {
+            self.error_with(fields.at, "a secret has either `env` or `file`", "write `{env: NAME}` or `{file: PATH}`");
+            fields.close(self, &[]);
+            return None;
+        }
+        fields.close(self, &[]);
+        match (env, file) {
+            (Some(node), _) => self.env_secret(node, key, check),
+            (None, Some(node)) => self.file_secret(node, key, check),
+            (None, None) => None,
+        }
+    }
+
+    fn env_secret(&mut self, node: &Node, key: &str, check: Check) -> Option<SecretString> {
+        let name = self.env_name(node)?;
+        if !self.options.resolve_secrets {
+            return Some(SecretString::default());
+        }
+        let shown =
+            if is_open_name(name) { format!("the environment variable {name}") } else { "that variable".into() };
+        let Some(value) = self.secrets.env(name) else {
+            self.error_with(node.span, format!("{shown} is not set"), format!("set it for `{key}`"));
+            return None;
+        };
+        self.checked(&value, node.span, &format!("{shown} (`{key}`)"), check)
+    }
+
+    fn env_name<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
+        if let Value::Scalar(name) = &node.value
+            && name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
+            && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+        {
+            if is_open_name(name) {
+                self.source.show(node.span);
+            }
+            return Some(name);
+        }
+        self.error(node.span, "`env` must be the name of an environment variable");
+        None
+    }
+
+    fn file_secret(&mut self, node: &Node, key: &str, check: Check) -> Option<SecretString> {
+        let path = self.text(node, "`file`")?;
+        if !self.options.resolve_secrets {
+            return Some(SecretString::default());
+        }
+        let file = match self.secrets.file(&self.options.base.join(path)) {
+            Ok(file) => file,
+            Err(error) => {
+                let what = match error.kind() {
+                    io::ErrorKind::NotFound => "does not exist",
+                    io::ErrorKind::PermissionDenied => "must not be read by this user",
+                    io::ErrorKind::InvalidData => "is not UTF-8",
+                    io::ErrorKind::FileTooLarge => "is larger than 64 KiB",
+                    io::ErrorKind::IsADirectory => "is a directory",
+                    _ => "cannot be read",
+                };
+                self.error_with(node.span, format!("the file {path} {what}"), format!("it must hold `{key}`"));
+                return None;
+            }
+        };
+        if file.others_can_read {
+            self.warn_with(node.span, format!("other users can read {path}"), format!("chmod o-r {path}"));
+        }
+        // Editors and `echo` end the last line.
+        let value = file.content.strip_suffix('\n').unwrap_or(&file.content);
+        self.checked(value.strip_suffix('\r').unwrap_or(value), node.span, &format!("the file {path} (`{key}`)"), check)
+    }
+
+    fn checked(&mut self, value: &str, span: Span, what: &str, check: Check) -> Option<SecretString> {
+        let checked = if value.is_empty() { Err("is empty") } else { check(value) };
+        if let Err(error) = checked {
+            self.error(span, format!("{what} {error}"));
+            return None;
+        }
+        Some(value.into())
+    }
+}
+
+/// Whether the name of a variable may be shown: somebody may have written the secret itself in its place. Keys and
+/// tokens are long, have no underscore or are not in capitals.
+fn is_open_name(name: &str) -> bool {
+    let capital = |c: char| c == '_' || c.is_ascii_uppercase() || c.is_ascii_digit();
+    name.chars().all(capital) && (name.contains('_') || name.len() < 20)
+}

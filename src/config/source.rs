@@ -1,0 +1,246 @@
+//! The text of the file: where a byte stands, and what of a line may be shown.
+
+use std::collections::HashSet;
+
+use super::node::{Node, Span, Value};
+use super::problem::{Excerpt, Place};
+
+/// What stands for a value that may be a secret.
+const REDACTED: &str = "<redacted>";
+
+/// Words that are shown even where nothing is known of the file, because it is no YAML.
+const WORDS: &str = " receivers name slack webhook_url pagerduty routing_key grafana token url webhook tags env file route \
+                     routes matchers continue repeat_interval send_resolved rate_limit retry timeout dedup ";
+
+/// The file and what is known of its scalars.
+#[derive(Debug)]
+pub(super) struct Source<'a> {
+    text: &'a str,
+    /// All scalars, sorted.
+    scalars: Vec<Span>,
+    /// Those that are known to be no secrets. Everything else is not shown: a secret may stand under a misspelled key,
+    /// in the wrong place or in a comment.
+    shown: HashSet<Span>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, scalars: Vec::new(), shown: HashSet::new() }
+    }
+
+    /// Learns where the scalars are.
+    pub(super) fn learn(&mut self, root: &Node) {
+        root.scalars(&mut self.scalars);
+        self.scalars.sort_unstable();
+        self.scalars.dedup();
+    }
+
+    /// Allows a scalar to be shown.
+    pub(super) fn show(&mut self, span: Span) {
+        self.shown.insert(span);
+    }
+
+    /// The line of a byte, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.before(at).matches('\n').count() + 1
+    }
+
+    /// The byte of a line and column, both from 1.
+    pub(super) fn offset(&self, line: u64, column: u64) -> usize {
+        let skip = |from: u64| usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
+        let Some(text) = self.text.split_inclusive('\n').nth(skip(line)) else { return self.text.len() };
+        let start = text.as_ptr().addr() - self.text.as_ptr().addr();
+        start + text.char_indices().nth(skip(column)).map_or(text.trim_end().len(), |(at, _)| at)
+    }
+
+    fn before(&self, at: usize) -> &'a str {
+        self.text.get(..at).unwrap_or(self.text)
+    }
+
+    /// Where a stretch begins, and its line as it may be shown. Of several lines the first one counts.
+    pub(super) fn place(&self, span: Span) -> Place {
+        let before = self.before(span.start);
+        let start = before.rfind('\n').map_or(0, |at| at + 1);
+        let length = self.text[start..].find('\n').unwrap_or(self.text.len() - start);
+        let end = start + self.text[start..start + length].trim_end_matches('\r').len();
+        let column = self.text.get(start..span.start).map_or(0, |text| text.chars().count()) + 1;
+        Place { line: self.line(span.start), column, excerpt: self.excerpt(Span { start, end }, span) }
+    }
+
+    fn excerpt(&self, line: Span, target: Span) -> Excerpt {
+        let mut text = String::new();
+        // Where `target` is in the excerpt: grows with every piece that covers or precedes it.
+        let (mut start, mut end) = (None, 0);
+        let mut push = |piece: &str, from: usize, to: usize, exact: bool| {
+            let inside = |at: usize| if exact { text.len() + (at - from) } else { text.len() };
+            if start.is_none() && (from..to.max(from + 1)).contains(&target.start) {
+                start = Some(inside(target.start));
+            }
+            if from < target.end {
+                end = if exact && target.end < to { inside(target.end) } else { text.len() + piece.len() };
+            }
+            text.push_str(piece);
+        };
+        let mut at = line.start;
+        let on_line = |scalar: &&Span| scalar.start < line.end && scalar.end > line.start;
+        for scalar in self.scalars.iter().filter(on_line) {
+            let (from, to) = (scalar.start.max(at), scalar.end.min(line.end));
+            self.gap(at, from, &mut push);
+            if from < to {
+                let shown = self.shown.contains(scalar);
+                push(if shown { &self.text[from..to] } else { REDACTED }, from, to, shown);
+            }
+            at = at.max(to);
+        }
+        self.gap(at, line.end, &mut push);
+        text.truncate(text.trim_end().len());
+        let text_end = text.len();
+        let start = start.unwrap_or(text_end).min(text_end);
+        let end = end.clamp(start, text_end);
+        // Something must be marked, if only the end of the line.
+        let next = text[start..].chars().next().map_or(1, char::len_utf8);
+        Excerpt { start, end: if end > start { end } else { start + next }, text }
+    }
+
+    /// What stands between scalars: punctuation is shown, comments are left out, what is no
+    /// known word (names of anchors) becomes an ellipsis.
+    fn gap(&self, from: usize, to: usize, push: &mut impl FnMut(&str, usize, usize, bool)) {
+        let Some(gap) = self.text.get(from..to) else { return };
+        let is_plain = |c: char| c.is_whitespace() || "[]{},:-?|>&*!<".contains(c);
+        let mut at = 0;
+        while at < gap.len() {
+            let rest = &gap[at..];
+            let plain = rest.find(|c| !is_plain(c)).unwrap_or(rest.len());
+            if plain > 0 {
+                push(&rest[..plain], from + at, from + at + plain, true);
+                at += plain;
+                continue;
+            }
+            let other = rest.find(is_plain).unwrap_or(rest.len());
+            if rest.starts_with('#') {
+                return;
+            }
+            let word = &rest[..other];
+            let known = WORDS.contains(&format!(" {word} "));
+            push(if known { word } else { "…" }, from + at, from + at + other, known);
+            at += other;
+        }
+    }
+
+    /// The place of the byte `offset` of a scalar's text. The whole scalar where that cannot be said, as in a folded
+    /// one.
+    pub(super) fn inside(&self, node: &Node, offset: usize) -> Span {
+        let found = || {
+            let Value::Scalar(text) = &node.value else { return None };
+            let raw = self.text.get(node.span.start..node.span.end)?;
+            let (before, after) = (text.get(..offset)?, text.get(offset..)?);
+            let (at, length) = aligned(raw, before, after)?;
+            let start = node.span.start + at;
+            Some(Span { start, end: start + length })
+        };
+        found().unwrap_or(node.span)
+    }
+}
+
+/// Where `before` ends in `raw`, and how long the next character is there. `raw` is a plain, quoted or literal scalar
+/// of which the text is `before` and `after`.
+fn aligned(raw: &str, before: &str, after: &str) -> Option<(usize, usize)> {
+    let next = after.chars().next();
+    let mut at = 0;
+    match raw.chars().next()? {
+        '\'' => {
+            at += 1;
+            for c in before.chars() {
+                at += single_quoted(&raw[at..], c)?;
+            }
+            Some((at, next.and_then(|c| single_quoted(&raw[at..], c)).unwrap_or(1)))
+        }
+        '"' => {
+            at += 1;
+            for c in before.chars() {
+                at += double_quoted(&raw[at..], c)?;
+            }
+            Some((at, next.and_then(|c| double_quoted(&raw[at..], c)).unwrap_or(1)))
+        }
+        _ => {
+            for c in before.chars() {
+                at += if raw[at..].starts_with(c) { c.len_utf8() } else { return None };
+                // In a literal block the next line is indented.
+                if c == '\n' {
+                    at += raw[at..].len() - raw[at..].trim_start_matches(' ').len();
+                }
+            }
+            Some((at, next.map_or(0, char::len_utf8)))
+        }
+    }
+}
+
+/// How long `c` is at the beginning of `raw`, if it is there.
+fn single_quoted(raw: &str, c: char) -> Option<usize> {
+    let length = if c == '\'' { 2 } else { c.len_utf8() };
+    raw.starts_with(c).then_some(length).filter(|length| raw.is_char_boundary(*length))
+}
+
+/// The same in double quotes; an escape stands for whatever character there is.
+fn double_quoted(raw: &str, c: char) -> Option<usize> {
+    let Some(escape) = raw.strip_prefix('\\') else { return raw.starts_with(c).then(|| c.len_utf8()) };
+    let kind = escape.chars().next()?;
+    let digits = match kind {
+        'x' => 2,
+        'u' => 4,
+        'U' => 8,
+        '\n' | '\r' => return None,
+        _ => 0,
+    };
+    let length = 1 + kind.len_utf8() + digits;
+    raw.is_char_boundary(length).then_some(length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::node;
+    use super::*;
+
+    #[test]
+    fn finds_the_place_inside_of_a_scalar() {
+        // The text is looked for in the scalar's value; the place in the source must begin with `at`.
+        let check = |source: &str, wanted: &str, at: &str| {
+            let node = node::parse(source).unwrap();
+            let Value::Scalar(text) = &node.value else { panic!("{source} is no scalar") };
+            let span = Source::new(source).inside(&node, text.find(wanted).unwrap());
+            assert!(source[span.start..].starts_with(at), "{source}: {:?}", &source[span.start..]);
+        };
+        check("plain text", "text", "text");
+        check("'it''s é here'", "here", "here");
+        check("'it''s'", "'", "''s");
+        check(r#""tab\t \u00e9 \"here""#, "here", "here");
+        check(r#""tab\t \u00e9 \"here""#, "\"here", "\\\"here");
+        check("|\n  one\n  two three\n", "three", "three");
+        // Folded: the whole scalar.
+        check(">\n  one\n  two\n", "two", "one");
+    }
+
+    #[test]
+    fn shows_only_what_is_allowed() {
+        let text = "- {name: x, token: xoxb-1, odd: &a b} # xoxb-2\n";
+        let root = node::parse(text).unwrap();
+        let mut source = Source::new(text);
+        source.learn(&root);
+        let mut spans = Vec::new();
+        root.scalars(&mut spans);
+        for span in spans.iter().filter(|span| !text[span.start..].starts_with("xoxb")) {
+            source.show(*span);
+        }
+        let at = |needle: &str| {
+            let start = text.find(needle).unwrap();
+            let Place { column, excerpt, .. } = source.place(Span { start, end: start + needle.len() });
+            (column, excerpt.text[excerpt.start..excerpt.end].to_owned(), excerpt.text)
+        };
+        let line = "- {name: x, token: <redacted>, odd: &… b}".to_owned();
+        assert_eq!(at("name"), (4, "name".to_owned(), line.clone()));
+        assert_eq!(at("xoxb-1"), (20, "<redacted>".to_owned(), line.clone()));
+        assert_eq!(at("oxb"), (21, "<redacted>".to_owned(), line.clone()));
+        assert_eq!(at("odd"), (28, "odd".to_owned(), line.clone()));
+        assert_eq!(at("b}"), (36, "b}".to_owned(), line));
+    }
+}
