@@ -1,0 +1,14 @@
+//! Makes true what was written: leases the oldest delivery of each lane, lets the receiver encode it, sends it, lets the
+//! receiver judge the answer, settles it. A wake-up carries no data: whoever is woken looks into the outbox, so intake,
+//! timer and another replica share one code path.
+
+mod attempt;
+mod health;
+mod pace;
+mod policy;
+mod transport;
+mod worker;
+
+pub use health::SharedHealth;
+pub use transport::{Transport, TransportError};
+pub use worker::{Shared, Worker};

@@ -1,0 +1,383 @@
+//! Every metric name and label in one place. Labels are bounded: receivers and closed enums, never values of alerts.
+
+mod classic;
+mod labels;
+mod process;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use labels::{
+    CodeLabels, OutcomeLabels, ReasonLabels, ReceiverLabels, StatusLabels, WhatLabels, Word, outcome_labels,
+    reason_labels, receiver_labels,
+};
+
+use crate::alert::Status;
+use crate::clock::{Timestamp, between};
+use crate::notification::{Reason, ReceiverName};
+use crate::store::{RejectedWhat, Stats};
+
+/// What became of a notification. A closed set, because it is a metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The service has it.
+    Delivered,
+    /// An attempt failed; there will be another.
+    Retried,
+    /// Given up.
+    Dead,
+    /// Not sent on purpose: `receivers: []` (then without a receiver), or `send_resolved: false`.
+    Dropped,
+}
+
+impl Outcome {
+    const ALL: [Self; 4] = [Self::Delivered, Self::Retried, Self::Dead, Self::Dropped];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retried => "retried",
+            Self::Dead => "dead",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// Makes histograms with bounds of our own; a plain function pointer, so that the type can be named.
+#[derive(Debug, Clone, Copy)]
+struct Seconds(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Seconds {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+/// An answer to Alertmanager takes one fsync.
+const WEBHOOK_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 8.0];
+/// An attempt takes at most the receiver's time-out, 10 s by default.
+const ATTEMPT_SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// From the webhook to its delivery: from at once to a day of outage.
+const LAG_SECONDS: &[f64] = &[0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
+
+type ReceiverGauge = Family<ReceiverLabels, Gauge>;
+
+/// What the store counts, for a scrape.
+#[derive(Debug)]
+pub struct Counts<'a> {
+    /// All receivers of routes.yaml.
+    pub receivers: Vec<&'a ReceiverName>,
+    /// The counts.
+    pub stats: &'a Stats,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// How `/metrics` is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For those who ask for it.
+    OpenMetrics,
+    /// Prometheus's own text format.
+    Classic,
+}
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Held while the store's counts are taken over and written out: two scrapes at once would lose series.
+    scraping: Mutex<()>,
+    webhooks: Family<CodeLabels, Counter>,
+    webhook_duration: Histogram,
+    alerts_received: Family<StatusLabels, Counter>,
+    alerts: Family<ReasonLabels, Counter>,
+    notifications: Family<OutcomeLabels, Counter>,
+    notification_duration: Family<ReceiverLabels, Histogram, Seconds>,
+    notification_lag: Family<ReceiverLabels, Histogram, Seconds>,
+    outbox_pending: ReceiverGauge,
+    outbox_oldest: Family<ReceiverLabels, Gauge<f64, AtomicU64>>,
+    dead_letters: ReceiverGauge,
+    rate_limited: Family<ReceiverLabels, Counter>,
+    receiver_up: ReceiverGauge,
+    dedup_entries: Gauge,
+    rejected: Family<WhatLabels, Counter>,
+    config_successful: Gauge,
+    config_success_timestamp: Gauge<f64, AtomicU64>,
+    config_hash: Gauge<f64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            scraping: Mutex::default(),
+            webhooks: Family::default(),
+            webhook_duration: Seconds(WEBHOOK_SECONDS).new_metric(),
+            alerts_received: Family::default(),
+            alerts: Family::default(),
+            notifications: Family::default(),
+            notification_duration: Family::new_with_constructor(Seconds(ATTEMPT_SECONDS)),
+            notification_lag: Family::new_with_constructor(Seconds(LAG_SECONDS)),
+            outbox_pending: Family::default(),
+            outbox_oldest: Family::default(),
+            dead_letters: Family::default(),
+            rate_limited: Family::default(),
+            receiver_up: Family::default(),
+            dedup_entries: Gauge::default(),
+            rejected: Family::default(),
+            config_successful: Gauge::default(),
+            config_success_timestamp: Gauge::default(),
+            config_hash: Gauge::default(),
+        };
+        metrics.register_intake();
+        metrics.register_delivery();
+        metrics.register_process();
+        metrics
+    }
+
+    fn register_intake(&mut self) {
+        let registry = self.registry.sub_registry_with_prefix("alertrouter");
+        registry.register("webhooks", "Webhook requests by HTTP status", self.webhooks.clone());
+        registry.register(
+            "webhook_duration_seconds",
+            "Time from the head of a webhook request to its answer",
+            self.webhook_duration.clone(),
+        );
+        registry.register("alerts_received", "Alerts in webhook bodies", self.alerts_received.clone());
+        registry.register("alerts", "Decisions over an alert for a receiver", self.alerts.clone());
+        registry.register("rejected", "Bodies and alerts that were refused", self.rejected.clone());
+        registry.register("dedup_entries", "Alert states remembered", self.dedup_entries.clone());
+        for status in [Status::Firing, Status::Resolved] {
+            let _ = self.alerts_received.get_or_create(&StatusLabels { status: Word(status.as_str()) });
+        }
+        for what in [RejectedWhat::Body, RejectedWhat::Alert] {
+            let _ = self.rejected.get_or_create(&WhatLabels { what: Word(what.as_str()) });
+        }
+    }
+
+    fn register_delivery(&mut self) {
+        let registry = self.registry.sub_registry_with_prefix("alertrouter");
+        registry.register("notifications", "What became of notifications", self.notifications.clone());
+        registry.register(
+            "notification_duration_seconds",
+            "Duration of one delivery attempt",
+            self.notification_duration.clone(),
+        );
+        registry.register(
+            "notification_lag_seconds",
+            "Time from the webhook to its delivery",
+            self.notification_lag.clone(),
+        );
+        registry.register("outbox_pending", "Notifications that wait to be delivered", self.outbox_pending.clone());
+        registry.register("outbox_oldest_seconds", "Age of the oldest of them", self.outbox_oldest.clone());
+        registry.register("dead_letters", "Notifications given up and kept", self.dead_letters.clone());
+        registry.register("rate_limited", "Notifications that waited for the rate limit", self.rate_limited.clone());
+        registry.register(
+            "receiver_up",
+            "0 while the last 5 or more attempts in a row have failed",
+            self.receiver_up.clone(),
+        );
+    }
+
+    fn register_process(&mut self) {
+        let registry = self.registry.sub_registry_with_prefix("alertrouter");
+        registry.register(
+            "config_last_reload_successful",
+            "Whether the last attempt to load routes.yaml succeeded",
+            self.config_successful.clone(),
+        );
+        registry.register(
+            "config_last_reload_success_timestamp_seconds",
+            "When routes.yaml was last loaded",
+            self.config_success_timestamp.clone(),
+        );
+        registry.register("config_hash", "A hash of the loaded routes.yaml", self.config_hash.clone());
+        let build = [("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("build", "The version that runs", Info::new(build));
+        self.registry.register_collector(Box::new(process::ProcessCollector));
+    }
+
+    /// Gives a receiver its series, so that a rate over them starts at zero and not at the first failure.
+    pub fn add_receiver(&self, receiver: &ReceiverName) {
+        for reason in Reason::ALL {
+            let _ = self.alerts.get_or_create(&reason_labels(receiver, reason));
+        }
+        for outcome in Outcome::ALL {
+            let _ = self.notifications.get_or_create(&outcome_labels(receiver.as_str(), outcome));
+        }
+        let labels = receiver_labels(receiver);
+        let _ = self.notification_duration.get_or_create(&labels);
+        let _ = self.notification_lag.get_or_create(&labels);
+        let _ = self.rate_limited.get_or_create(&labels);
+    }
+
+    /// A webhook was answered.
+    pub fn webhook(&self, code: u16, took: Stopwatch) {
+        self.webhooks.get_or_create(&CodeLabels { code }).inc();
+        self.webhook_duration.observe(took.elapsed().as_secs_f64());
+    }
+
+    /// `count` alerts were read from a body.
+    pub fn alerts_received(&self, status: Status, count: u64) {
+        self.alerts_received.get_or_create(&StatusLabels { status: Word(status.as_str()) }).inc_by(count);
+    }
+
+    /// A decision was taken `count` times.
+    pub fn decided(&self, receiver: &ReceiverName, reason: Reason, count: u64) {
+        self.alerts.get_or_create(&reason_labels(receiver, reason)).inc_by(count);
+    }
+
+    /// Something was refused.
+    pub fn rejected(&self, what: RejectedWhat) {
+        self.rejected.get_or_create(&WhatLabels { what: Word(what.as_str()) }).inc();
+    }
+
+    /// Something became of `count` notifications.
+    pub fn notifications(&self, receiver: &ReceiverName, outcome: Outcome, count: u64) {
+        self.notifications.get_or_create(&outcome_labels(receiver.as_str(), outcome)).inc_by(count);
+    }
+
+    /// `count` alerts reached a route with `receivers: []`.
+    pub fn dropped_by_route(&self, count: u64) {
+        self.notifications.get_or_create(&outcome_labels("", Outcome::Dropped)).inc_by(count);
+    }
+
+    /// An attempt ended.
+    pub fn attempted(&self, receiver: &ReceiverName, took: Stopwatch) {
+        self.notification_duration.get_or_create(&receiver_labels(receiver)).observe(took.elapsed().as_secs_f64());
+    }
+
+    /// A notification arrived this long after its webhook.
+    pub fn lag(&self, receiver: &ReceiverName, lag: Duration) {
+        self.notification_lag.get_or_create(&receiver_labels(receiver)).observe(lag.as_secs_f64());
+    }
+
+    /// A notification waited for the rate limit.
+    pub fn rate_limited(&self, receiver: &ReceiverName) {
+        self.rate_limited.get_or_create(&receiver_labels(receiver)).inc();
+    }
+
+    /// Whether the receiver answers.
+    pub fn set_up(&self, receiver: &ReceiverName, up: bool) {
+        self.receiver_up.get_or_create(&receiver_labels(receiver)).set(i64::from(up));
+    }
+
+    /// The receiver is no longer in routes.yaml: whether it answers is nobody's question.
+    pub fn forget_up(&self, receiver: &ReceiverName) {
+        self.receiver_up.remove(&receiver_labels(receiver));
+    }
+
+    /// routes.yaml was loaded.
+    pub fn config_loaded(&self, hash: u64, now: Timestamp) {
+        self.config_successful.set(1);
+        self.config_success_timestamp.set(now.as_duration().as_secs_f64());
+        // A gauge is a float: 48 bits of the hash keep it exact, as Prometheus and Alertmanager do.
+        #[expect(clippy::cast_precision_loss, reason = "48 bits fit the 53 of a double")]
+        self.config_hash.set((hash & 0xffff_ffff_ffff) as f64);
+    }
+
+    /// routes.yaml could not be loaded; the one before stays in force.
+    pub fn config_refused(&self) {
+        self.config_successful.set(0);
+    }
+
+    /// The text of `/metrics`, with the store's counts as they are now, or as they last were.
+    ///
+    /// # Errors
+    /// Never, as far as is known: writing to a string does not fail.
+    pub fn scrape(&self, counts: Option<&Counts<'_>>, format: Format) -> Result<String, std::fmt::Error> {
+        // It guards nothing but the order of things.
+        let _one_at_a_time = self.scraping.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counts) = counts {
+            self.take_over(counts);
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(match format {
+            Format::OpenMetrics => text,
+            Format::Classic => classic::from_open_metrics(&text),
+        })
+    }
+
+    fn take_over(&self, counts: &Counts<'_>) {
+        let Counts { receivers, stats, now } = counts;
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.dedup_entries.set(gauge(stats.dedup_entries));
+        // What routes.yaml no longer names and nothing waits for is gone.
+        self.outbox_pending.clear();
+        self.outbox_oldest.clear();
+        self.dead_letters.clear();
+        // A receiver that routes.yaml no longer names still counts while something waits for it.
+        for receiver in receivers.iter().copied().chain(stats.receivers.keys()) {
+            let labels = receiver_labels(receiver);
+            let counts = stats.receivers.get(receiver).copied().unwrap_or_default();
+            self.outbox_pending.get_or_create(&labels).set(gauge(counts.pending));
+            self.dead_letters.get_or_create(&labels).set(gauge(counts.dead));
+            let age = counts.oldest.map_or(Duration::ZERO, |oldest| between(oldest, *now));
+            self.outbox_oldest.get_or_create(&labels).set(age.as_secs_f64());
+        }
+    }
+}
+
+/// Measures elapsed time for a metric, and for nothing else: decisions go by [`crate::clock::Clock`].
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "metrics measure real time")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since it started.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_has_its_series_from_the_start() {
+        let metrics = Metrics::new();
+        metrics.add_receiver(&"team-slack".into());
+        metrics.set_up(&"team-slack".into(), true);
+        let (name, stats) = ("team-slack".into(), Stats::default());
+        let counts = Counts { receivers: vec![&name], stats: &stats, now: Timestamp::UNIX_EPOCH };
+        let text = metrics.scrape(Some(&counts), Format::OpenMetrics).unwrap();
+        for line in [
+            r#"alertrouter_alerts_total{receiver="team-slack",reason="unknown_resolved"} 0"#,
+            r#"alertrouter_notifications_total{receiver="team-slack",outcome="dead"} 0"#,
+            r#"alertrouter_receiver_up{receiver="team-slack"} 1"#,
+            r#"alertrouter_outbox_pending{receiver="team-slack"} 0"#,
+            r#"alertrouter_outbox_oldest_seconds{receiver="team-slack"} 0.0"#,
+            r#"alertrouter_dead_letters{receiver="team-slack"} 0"#,
+            r#"alertrouter_rejected_total{what="body"} 0"#,
+            r#"alertrouter_build_info{version=""#,
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}
