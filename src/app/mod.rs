@@ -1,0 +1,236 @@
+//! The composition root: builds everything from the configuration, runs it, takes it down in order.
+
+mod generation;
+mod housekeeping;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::dedup::Cache;
+use crate::deliver::{Shared, Transport};
+use crate::http::{self, Draining, Live, Reload};
+use crate::metrics::Metrics;
+use crate::store::Admin;
+use crate::store::sqlite::{Options, SqliteStore};
+use generation::Generation;
+use housekeeping::Housekeeping;
+
+/// So many alerts are answered without the store, each for so long. Copies from the peers of an HA pair come within a
+/// minute or so; what comes later costs a transaction.
+const CACHED_ALERTS: u64 = 100_000;
+const CACHED_FOR: Duration = Duration::from_secs(600);
+/// Attempts under way at shutdown may take this long. What is cut off then is sent again after the next start.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(45);
+/// The server ends its connections in 5 s by itself.
+const HTTP_TIMEOUT: Duration = Duration::from_secs(7);
+
+/// Settings of the process that routes.yaml does not hold.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the embedded store lives.
+    pub data_dir: PathBuf,
+    /// Largest webhook body, in bytes.
+    pub max_body: usize,
+    /// Most notifications that may wait in the outbox.
+    pub max_outbox: u64,
+}
+
+/// Reads the configuration, at start and at each reload. An error is a text for people: every problem of the file.
+pub type LoadConfig = Box<dyn Fn() -> Result<Loaded, String> + Send + Sync>;
+
+/// A configuration, and the hash of the file it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// A hash of the file.
+    pub hash: u64,
+}
+
+/// The service.
+pub struct App {
+    settings: Settings,
+    load: LoadConfig,
+    store: Arc<SqliteStore>,
+    cache: Cache,
+    shared: Shared,
+    live: Arc<Live>,
+    generation: Generation,
+    housekeeping: Housekeeping,
+    draining: Arc<Draining>,
+    reload_sender: mpsc::Sender<Reload>,
+    reload_requests: mpsc::Receiver<Reload>,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl App {
+    /// Opens the store and loads the configuration. Nothing is sent yet, and nothing accepted.
+    ///
+    /// # Errors
+    /// If the configuration has problems, or the store cannot be opened.
+    pub async fn open(load: LoadConfig, settings: Settings, clock: SharedClock) -> anyhow::Result<Self> {
+        let Loaded { config, hash } = load().map_err(anyhow::Error::msg)?;
+        let cache = Cache::new(CACHED_ALERTS, CACHED_FOR);
+        let options = Options { max_outbox: settings.max_outbox, cache: cache.clone() };
+        let store = Arc::new(SqliteStore::open(&settings.data_dir, options, clock.now())?);
+        let metrics = Arc::new(Metrics::new());
+        let transport = Transport::new().map_err(anyhow::Error::msg)?;
+        metrics.config_loaded(hash, clock.now());
+        let shared = Shared { store: store.clone(), transport, clock, metrics };
+        let generation = Generation::new(&config, &shared, None);
+        let live = Arc::new(Live::new(generation.routing(&config)));
+        let (reload_sender, reload_requests) = mpsc::channel(1);
+        let draining = Arc::default();
+        let mut housekeeping = Housekeeping::new(shared.clock.clone());
+        housekeeping.look_for_gone(&generation.receivers(), &*store, &shared.metrics).await?;
+        Ok(Self {
+            settings,
+            load,
+            store,
+            cache,
+            shared,
+            live,
+            generation,
+            housekeeping,
+            draining,
+            reload_sender,
+            reload_requests,
+        })
+    }
+
+    /// Where wishes for a reload go (SIGHUP).
+    #[must_use]
+    pub fn reloader(&self) -> mpsc::Sender<Reload> {
+        self.reload_sender.clone()
+    }
+
+    /// The metrics.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.shared.metrics.clone()
+    }
+
+    /// The store's administration.
+    #[must_use]
+    pub fn admin(&self) -> Arc<dyn Admin> {
+        self.store.clone()
+    }
+
+    /// Accepts and delivers until `shutdown`. Then refuses with 503, lets the attempts under way end, answers what was
+    /// asked, and closes the store. What was not delivered waits on disk for the next start.
+    ///
+    /// # Errors
+    /// If the store could not be closed properly; nothing is lost even then.
+    pub async fn run(mut self, listener: TcpListener, shutdown: CancellationToken) -> anyhow::Result<()> {
+        // The workers of this generation and of those before it.
+        let workers = TaskTracker::new();
+        let (server, stop_http) = (TaskTracker::new(), CancellationToken::new());
+        server.spawn(http::serve(listener, http::router(self.state()), stop_http.clone()));
+        workers.spawn(self.generation.run(&self.shared));
+        self.supervise(&workers, &shutdown).await;
+        tracing::info!("shutting down: nothing more is accepted");
+        self.draining.start();
+        self.refuse_reloads();
+        self.generation.stop();
+        // Until the attempts under way have ended, whoever posts is still answered: with 503.
+        workers.close();
+        if tokio::time::timeout(DRAIN_TIMEOUT, workers.wait()).await.is_err() {
+            tracing::warn!("some attempts did not end in time; they are made again after the next start");
+        }
+        stop_http.cancel();
+        server.close();
+        let _ = tokio::time::timeout(HTTP_TIMEOUT, server.wait()).await;
+        self.close().await?;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Closes the store, unless a task that did not end in time still holds it: then it closes when that ends.
+    async fn close(self) -> anyhow::Result<()> {
+        let Self { store, shared, .. } = self;
+        drop(shared);
+        if let Some(store) = Arc::into_inner(store) {
+            tokio::task::spawn_blocking(move || store.close()).await?.context("the store was not closed properly")?;
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> http::State {
+        http::State {
+            store: self.store.clone(),
+            admin: self.store.clone(),
+            cache: self.cache.clone(),
+            live: self.live.clone(),
+            reload: self.reload_sender.clone(),
+            metrics: self.shared.metrics.clone(),
+            clock: self.shared.clock.clone(),
+            max_body: self.settings.max_body,
+            draining: self.draining.clone(),
+        }
+    }
+
+    /// Whoever still asks for a reload is answered at once.
+    fn refuse_reloads(&mut self) {
+        self.reload_requests.close();
+        while self.reload_requests.try_recv().is_ok() {}
+    }
+
+    /// Reloads and keeps house until `shutdown`.
+    async fn supervise(&mut self, workers: &TaskTracker, shutdown: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(Reload(reply)) = self.reload_requests.recv() => {
+                    let result = self.reload(workers).await;
+                    if let Err(problems) = &result {
+                        tracing::error!(%problems, "routes.yaml was not reloaded; the one before stays in force");
+                    }
+                    if let Some(reply) = reply {
+                        let _ = reply.send(result);
+                    }
+                }
+                () = self.housekeeping.due() => {
+                    let known = self.generation.receivers();
+                    // What it does is done piece by piece in the store: to stop in between loses nothing.
+                    tokio::select! {
+                        () = self.housekeeping.tidy(known, &*self.store, &self.shared.metrics) => (),
+                        () = shutdown.cancelled() => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Loads routes.yaml and switches to it. Workers of before finish what they have in hand; leases keep the two from
+    /// sending the same delivery.
+    async fn reload(&mut self, workers: &TaskTracker) -> Result<(), String> {
+        let loaded = (self.load)().inspect_err(|_| self.shared.metrics.config_refused())?;
+        let next = Generation::new(&loaded.config, &self.shared, Some(&self.generation));
+        self.live.replace(next.routing(&loaded.config));
+        let before = std::mem::replace(&mut self.generation, next);
+        before.stop();
+        workers.spawn(self.generation.run(&self.shared));
+        self.shared.metrics.config_loaded(loaded.hash, self.shared.clock.now());
+        tracing::info!(receivers = loaded.config.receivers.len(), "routes.yaml reloaded");
+        self.housekeeping
+            .look_for_gone(&self.generation.receivers(), &*self.store, &self.shared.metrics)
+            .await
+            .unwrap_or_else(|error| tracing::warn!(%error, "the outbox could not be counted"));
+        Ok(())
+    }
+}
