@@ -1,0 +1,9 @@
+//! What is delivered, in which order, how often, and what becomes of what cannot be.
+
+mod dead;
+mod health;
+mod order;
+mod pace;
+mod reload;
+mod restart;
+mod retry;

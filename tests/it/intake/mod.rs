@@ -1,0 +1,8 @@
+//! What goes in, what is answered, and what it is taken for.
+
+mod captured;
+mod connections;
+mod decisions;
+mod refused;
+mod rules;
+mod unavailable;
