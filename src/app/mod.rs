@@ -119,12 +119,6 @@ impl App {
         self.reload_sender.clone()
     }
 
-    /// The metrics.
-    #[must_use]
-    pub fn metrics(&self) -> Arc<Metrics> {
-        self.shared.metrics.clone()
-    }
-
     /// The store's administration.
     #[must_use]
     pub fn admin(&self) -> Arc<dyn Admin> {

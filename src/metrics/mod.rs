@@ -1,12 +1,13 @@
 //! Every metric name and label in one place. Labels are bounded: receivers and closed enums, never values of alerts.
 
 mod classic;
+mod durations;
 mod labels;
 mod process;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -15,6 +16,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use durations::Stopwatch;
+use durations::{ATTEMPT_SECONDS, LAG_SECONDS, Seconds, WEBHOOK_SECONDS};
 use labels::{
     CodeLabels, OutcomeLabels, ReasonLabels, ReceiverLabels, StatusLabels, WhatLabels, Word, outcome_labels,
     reason_labels, receiver_labels,
@@ -50,23 +53,6 @@ impl Outcome {
         }
     }
 }
-
-/// Makes histograms with bounds of our own; a plain function pointer, so that the type can be named.
-#[derive(Debug, Clone, Copy)]
-struct Seconds(&'static [f64]);
-
-impl MetricConstructor<Histogram> for Seconds {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(self.0.iter().copied())
-    }
-}
-
-/// An answer to Alertmanager takes one fsync.
-const WEBHOOK_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 8.0];
-/// An attempt takes at most the receiver's time-out, 10 s by default.
-const ATTEMPT_SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// From the webhook to its delivery: from at once to a day of outage.
-const LAG_SECONDS: &[f64] = &[0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0];
 
 type ReceiverGauge = Family<ReceiverLabels, Gauge>;
 
@@ -333,25 +319,6 @@ impl Metrics {
             let age = counts.oldest.map_or(Duration::ZERO, |oldest| between(oldest, *now));
             self.outbox_oldest.get_or_create(&labels).set(age.as_secs_f64());
         }
-    }
-}
-
-/// Measures elapsed time for a metric, and for nothing else: decisions go by [`crate::clock::Clock`].
-#[derive(Debug, Clone, Copy)]
-pub struct Stopwatch(Instant);
-
-impl Stopwatch {
-    /// Starts now.
-    #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "metrics measure real time")]
-    pub fn start() -> Self {
-        Self(Instant::now())
-    }
-
-    /// The time since it started.
-    #[must_use]
-    pub fn elapsed(self) -> Duration {
-        self.0.elapsed()
     }
 }
 
