@@ -2,8 +2,8 @@
 //!
 //! The modules in reading order: what Alertmanager says ([`alert`]), what a receiver is told ([`notification`]), who
 //! is told ([`route`]), what is new ([`dedup`]), what is kept ([`store`]), how each service is spoken to ([`receiver`]),
-//! how that is made true ([`deliver`]), how alerts come in ([`http`]); [`config`] reads routes.yaml, [`app`] puts it
-//! together, [`cli`] is what one types. `ARCHITECTURE.md` is the map.
+//! how that is made true ([`deliver`]), how alerts come in ([`http`]); [`config`] reads routes.yaml (by way of [`yaml`]),
+//! [`app`] puts it together, [`cli`] is what one types. `ARCHITECTURE.md` is the map.
 
 pub mod alert;
 pub mod app;
@@ -21,3 +21,4 @@ pub mod route;
 pub mod standin;
 pub mod store;
 pub mod telemetry;
+pub mod yaml;

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::config::problem::{Problem, count, summary};
 use crate::config::{ConfigError, Options, load};
+use crate::yaml::problem::{Problem, count, summary};
 
 /// Says everything that is wrong with routes.yaml, and where.
 #[derive(Debug, clap::Args)]

@@ -8,9 +8,9 @@ use anyhow::bail;
 
 use super::check::show;
 use crate::alert::Labels;
-use crate::config::problem::summary;
 use crate::config::{ConfigError, Options, load};
 use crate::route::matcher::{Op, parse_one};
+use crate::yaml::problem::summary;
 
 /// Says which receivers an alert with these labels reaches.
 #[derive(Debug, clap::Args)]

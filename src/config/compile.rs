@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use super::Config;
-use super::fields::{Fields, Note};
-use super::node::{Node, Span};
-use super::receivers::{self, Names, texts};
+use super::receivers::{self, Names};
 use super::routes;
-use super::walk::Context;
+use super::secret::Secrets;
 use crate::route::Tree;
+use crate::yaml::{Context, Fields, Node, Note, Span};
 
 const ELSEWHERE: &str = "leave it in alertmanager.yml";
 const NOTES: [Note; 8] = [
@@ -32,10 +31,10 @@ struct Dedup {
 }
 
 /// Reads the whole file. `None` only if an error was reported.
-pub(super) fn config(cx: &mut Context<'_>, node: &Node) -> Option<Config> {
+pub(super) fn config(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>) -> Option<Config> {
     let mut fields = Fields::open(cx, node, node.span, "the file")?;
     let mut names = Names::default();
-    let receivers = fields.require(cx, "receivers").map(|node| receivers::receivers(cx, node, &mut names));
+    let receivers = fields.require(cx, "receivers").map(|node| receivers::receivers(cx, node, secrets, &mut names));
     let root = if fields.has("route") {
         fields.take_with_key(cx, "route").and_then(|(span, node)| routes::root(cx, node, span, &mut names))
     } else {
@@ -57,7 +56,7 @@ pub(super) fn config(cx: &mut Context<'_>, node: &Node) -> Option<Config> {
 fn dedup(cx: &mut Context<'_>, node: &Node, at: Span) -> Option<Dedup> {
     let mut fields = Fields::open(cx, node, at, "`dedup`")?;
     let ignore_labels = match fields.take(cx, "ignore_labels") {
-        Some(node) => texts(cx, node, "`ignore_labels`", "[prometheus_replica]"),
+        Some(node) => cx.texts(node, "`ignore_labels`", "[prometheus_replica]"),
         None => Some(Vec::new()),
     };
     let settle = match fields.take(cx, "settle") {

@@ -1,37 +1,24 @@
 //! routes.yaml: strict, with every problem at once and where it stands.
 //!
-//! [`load`] reads a file, [`parse`] a text. The way: YAML to a tree whose every part knows its place (`node`), a walk
-//! over it that reports and goes on (`walk`, `fields`, `receivers`, `routes`, `compile`), and what people read of it
-//! ([`problem`]).
+//! [`load`] reads a file, [`parse`] a text: a walk over the tree of [`crate::yaml`] that reports and goes on.
 
+mod address;
 mod compile;
-pub mod duration;
-mod fields;
-mod node;
-pub mod problem;
-pub mod rate;
+mod rate;
 mod receivers;
 mod routes;
 pub mod secret;
-mod source;
-mod suggest;
-mod walk;
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use node::Span;
-use problem::{Place, Problem, Severity};
-use secret::SecretSource;
-use source::Source;
+use secret::{SecretSource, Secrets};
 
 use crate::receiver::Definition;
 use crate::route::Tree;
-
-/// The largest file that is read, in bytes: a routes.yaml of a thousand routes has a tenth of it.
-pub const MAX_FILE: usize = 1 << 20;
+use crate::yaml::problem::{self, Problem};
+use crate::yaml::{self, Document, Limits, Shown};
 
 /// What routes.yaml says, checked and compiled.
 #[derive(Debug, Clone)]
@@ -108,13 +95,8 @@ pub enum ConfigError {
 /// # Errors
 /// If it cannot be read or has errors.
 pub fn load(path: &Path, options: &Options) -> Result<Loaded, ConfigError> {
-    let read = || {
-        let mut bytes = Vec::new();
-        // One byte more than allowed says that there is more.
-        File::open(path)?.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = read().map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let read = yaml::read(path, &Limits::CONFIGURATION);
+    let bytes = read.map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     let mut options = options.clone();
     if options.base.as_os_str().is_empty() {
         path.parent().unwrap_or(Path::new("")).clone_into(&mut options.base);
@@ -127,57 +109,20 @@ pub fn load(path: &Path, options: &Options) -> Result<Loaded, ConfigError> {
 
 /// Reads the text of a file. There is a [`Config`] exactly if no problem is an error.
 pub fn parse(bytes: &[u8], options: &Options, secrets: &dyn SecretSource) -> (Option<Config>, Vec<Problem>) {
-    let text = match decode(bytes) {
-        Ok(text) => text,
-        Err(problem) => return (None, vec![problem]),
+    let Document { mut cx, root } = match yaml::parse(bytes, &Limits::CONFIGURATION, Shown::WhatIsAllowed) {
+        Ok(document) => document,
+        Err(problem) => return (None, vec![*problem]),
     };
-    let tree = match node::parse(text) {
-        Ok(tree) => tree,
-        Err(error) => return (None, vec![syntax_problem(text, &error)]),
-    };
-    let mut cx = walk::Context::new(text, options, secrets);
-    cx.source.learn(&tree);
-    let config = if matches!(tree.value, node::Value::Null) {
-        cx.error_with(tree.span, "the file is empty", "it needs at least `receivers` and `route`");
+    let config = if matches!(root.value, yaml::Value::Null) {
+        cx.error_with(root.span, "the file is empty", "it needs at least `receivers` and `route`");
         None
     } else {
-        compile::config(&mut cx, &tree)
+        let secrets = Secrets { source: secrets, resolve: options.resolve_secrets, base: &options.base };
+        compile::config(&mut cx, &root, &secrets)
     };
     let problems = cx.finish();
-    let sound = problems.iter().all(|problem| problem.severity != Severity::Error);
+    let sound = problem::is_sound(&problems);
     (config.filter(|_| sound), problems)
-}
-
-fn decode(bytes: &[u8]) -> Result<&str, Problem> {
-    let problem = |message: String, place, hint: &str| {
-        Err(Problem { severity: Severity::Error, message, place, hint: Some(hint.to_owned()) })
-    };
-    if bytes.len() > MAX_FILE {
-        return problem("the file is larger than 1 MiB".to_owned(), None, "is it the right file?");
-    }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-        Err(error) => {
-            let valid = error.valid_up_to();
-            let text = std::str::from_utf8(&bytes[..valid]).unwrap_or_default();
-            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-            let place = Source::new(text).place(Span { start: text.len(), end: text.len() });
-            problem("the file is not UTF-8 from here on".to_owned(), Some(place), "save it as UTF-8")
-        }
-    }
-}
-
-/// Nothing is known of a file that is no YAML, so nothing of the line is shown but its punctuation.
-fn syntax_problem(text: &str, error: &node::SyntaxError) -> Problem {
-    let source = Source::new(text);
-    let place = error.at.filter(|(line, _)| *line > 0).map(|(line, column)| {
-        let start = source.offset(line, column);
-        Place { line: source.line(start), ..source.place(Span { start, end: start }) }
-    });
-    let tabs = error.message.contains("tab");
-    let hint = if tabs { "indent with spaces" } else { "the mistake may be in a line above" };
-    let message = format!("cannot be read as YAML: {}", error.message);
-    Problem { severity: Severity::Error, message, place, hint: Some(hint.to_owned()) }
 }
 
 /// FNV-1a, folded to 48 bits.

@@ -2,10 +2,21 @@
 
 use std::time::Duration;
 
+use crate::yaml::{Context, Node};
+
+/// What one notification costs.
+pub(super) fn rate(cx: &mut Context<'_>, node: &Node) -> Option<Duration> {
+    let period = period(cx.text(node, "`rate`")?);
+    if period.is_none() {
+        let hint = "rates are written as `1/s`, `30/m` or `100/h`, from 1 to 10000";
+        cx.error_with(node.span, "`rate` must be a number per second, minute or hour", hint);
+    }
+    period
+}
+
 /// The time that one of `N/s`, `N/m` or `N/h` costs. `None` if it is not written like that, or if `N` is not between 1
 /// and 10000.
-#[must_use]
-pub fn period(text: &str) -> Option<Duration> {
+fn period(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_once('/')?;
     let unit = match unit.trim() {
         "s" => Duration::from_secs(1),

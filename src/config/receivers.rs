@@ -4,15 +4,16 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fields::{Fields, Note};
-use super::node::{Node, Span};
-use super::walk::{Context, check_url, quote};
+use super::address::{check_url, url};
+use super::rate;
+use super::secret::Secrets;
 use crate::notification::{ReceiverName, Target};
 use crate::receiver::grafana::Grafana;
 use crate::receiver::pagerduty::PagerDuty;
 use crate::receiver::slack::Slack;
 use crate::receiver::webhook::Webhook;
 use crate::receiver::{Definition, Delivery, RateLimit, Receiver};
+use crate::yaml::{Context, Fields, Node, Note, Span, quote};
 
 /// PagerDuty's Events API v2.
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -68,18 +69,23 @@ impl Names {
 }
 
 /// Reads the list; a receiver with a mistake is left out.
-pub(super) fn receivers(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Vec<Definition> {
+pub(super) fn receivers(
+    cx: &mut Context<'_>,
+    node: &Node,
+    secrets: &Secrets<'_>,
+    names: &mut Names,
+) -> Vec<Definition> {
     let Some(items) = cx.list(node, "`receivers`", "- name: …") else { return Vec::new() };
     if items.is_empty() {
         cx.error(node.span, "`receivers` must name at least one receiver");
     }
-    items.iter().filter_map(|item| receiver(cx, item, names)).collect()
+    items.iter().filter_map(|item| receiver(cx, item, secrets, names)).collect()
 }
 
-fn receiver(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Definition> {
+fn receiver(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>, names: &mut Names) -> Option<Definition> {
     let mut fields = Fields::open(cx, node, node.span, "a receiver")?;
     let name = fields.require(cx, "name").and_then(|node| name(cx, node, names));
-    let service = service(cx, &mut fields);
+    let service = service(cx, &mut fields, secrets);
     let send_resolved = match fields.take(cx, "send_resolved") {
         Some(node) => cx.boolean(node, "`send_resolved`"),
         None => Some(true),
@@ -144,7 +150,7 @@ const fn pace(per_second: u32, burst: u32) -> RateLimit {
 const DEFAULT_PACE: RateLimit = pace(10, 20);
 
 /// Reads one service's part; the key's place is where to say what is missing.
-type Read = fn(&mut Context<'_>, &mut Fields<'_>) -> Option<Arc<dyn Receiver>>;
+type Read = fn(&mut Context<'_>, &mut Fields<'_>, &Secrets<'_>) -> Option<Arc<dyn Receiver>>;
 
 /// Key, its name in messages, how to read it, its default pace, notes.
 const SERVICES: [(&str, &str, Read, RateLimit, &[Note]); 4] = [
@@ -154,7 +160,7 @@ const SERVICES: [(&str, &str, Read, RateLimit, &[Note]); 4] = [
     ("webhook", "`webhook`", webhook, DEFAULT_PACE, &WEBHOOK_NOTES),
 ];
 
-fn service(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Service> {
+fn service(cx: &mut Context<'_>, fields: &mut Fields<'_>, secrets: &Secrets<'_>) -> Option<Service> {
     let mut found: Option<(&str, Option<Service>)> = None;
     // `email:` is reported as not supported; that nothing else is there then goes without saying.
     let mut given = fields.has("email");
@@ -164,7 +170,7 @@ fn service(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Service> {
         let mut service = Fields::open(cx, node, span, what);
         let receiver = service.as_mut().and_then(|fields| {
             fields.at = span;
-            read(cx, fields)
+            read(cx, fields, secrets)
         });
         if let Some(fields) = service {
             fields.close(cx, notes);
@@ -182,36 +188,36 @@ fn service(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Service> {
     found.and_then(|(_, service)| service)
 }
 
-fn slack(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Arc<dyn Receiver>> {
+fn slack(cx: &mut Context<'_>, fields: &mut Fields<'_>, secrets: &Secrets<'_>) -> Option<Arc<dyn Receiver>> {
     let node = fields.require(cx, "webhook_url")?;
-    let webhook_url = cx.secret(node, "webhook_url", |text| check_url(text).map(drop))?;
+    let webhook_url = secrets.read(cx, node, "webhook_url", |text| check_url(text).map(drop))?;
     Some(Arc::new(Slack { webhook_url }))
 }
 
-fn pagerduty(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Arc<dyn Receiver>> {
+fn pagerduty(cx: &mut Context<'_>, fields: &mut Fields<'_>, secrets: &Secrets<'_>) -> Option<Arc<dyn Receiver>> {
     let routing_key = fields.require(cx, "routing_key").and_then(|node| {
-        cx.secret(node, "routing_key", |text| {
+        secrets.read(cx, node, "routing_key", |text| {
             let fits = text.len() == ROUTING_KEY_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
             if fits { Ok(()) } else { Err("is not a PagerDuty integration key: these have 32 letters and digits") }
         })
     });
     let url = match fields.take(cx, "url") {
-        Some(node) => cx.url(node, "`url`"),
+        Some(node) => url(cx, node, "`url`"),
         None => Some(PAGERDUTY_URL.to_owned()),
     };
     Some(Arc::new(PagerDuty { routing_key: routing_key?, url: url? }))
 }
 
-fn grafana(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Arc<dyn Receiver>> {
-    let url = fields.require(cx, "url").and_then(|node| cx.url(node, "`url`"));
+fn grafana(cx: &mut Context<'_>, fields: &mut Fields<'_>, secrets: &Secrets<'_>) -> Option<Arc<dyn Receiver>> {
+    let url = fields.require(cx, "url").and_then(|node| url(cx, node, "`url`"));
     let token = fields.require(cx, "token").and_then(|node| {
-        cx.secret(node, "token", |text| {
+        secrets.read(cx, node, "token", |text| {
             let fits = text.bytes().all(|byte| byte.is_ascii_graphic());
             if fits { Ok(()) } else { Err("has characters that cannot be sent in a header") }
         })
     });
     let tags = match fields.take(cx, "tags") {
-        Some(node) => texts(cx, node, "`tags`", "[deploy, alerts]"),
+        Some(node) => cx.texts(node, "`tags`", "[deploy, alerts]"),
         None => Some(Vec::new()),
     };
     let dashboard_uid = match fields.take(cx, "dashboard_uid") {
@@ -231,18 +237,10 @@ fn grafana(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Arc<dyn Rece
     Some(Arc::new(Grafana { url: url?, token: token?, tags: tags?, dashboard_uid, panel_id }))
 }
 
-fn webhook(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Arc<dyn Receiver>> {
+fn webhook(cx: &mut Context<'_>, fields: &mut Fields<'_>, secrets: &Secrets<'_>) -> Option<Arc<dyn Receiver>> {
     let node = fields.require(cx, "url")?;
-    let url = cx.secret(node, "url", |text| check_url(text).map(drop))?;
+    let url = secrets.read(cx, node, "url", |text| check_url(text).map(drop))?;
     Some(Arc::new(Webhook { url }))
-}
-
-/// A list of texts, none of them empty.
-pub(super) fn texts(cx: &mut Context<'_>, node: &Node, what: &str, example: &str) -> Option<Vec<String>> {
-    let items = cx.list(node, what, example)?;
-    let what = format!("an entry of {what}");
-    let texts: Vec<String> = items.iter().filter_map(|item| cx.text(item, &what).map(str::to_owned)).collect();
-    (texts.len() == items.len()).then_some(texts)
 }
 
 fn retry(cx: &mut Context<'_>, node: &Node, at: Span) -> Option<Duration> {
@@ -258,7 +256,7 @@ fn retry(cx: &mut Context<'_>, node: &Node, at: Span) -> Option<Duration> {
 fn rate_limit(cx: &mut Context<'_>, node: &Node, at: Span, default: RateLimit) -> Option<RateLimit> {
     let mut fields = Fields::open(cx, node, at, "`rate_limit`")?;
     let period = match fields.take(cx, "rate") {
-        Some(node) => cx.rate(node),
+        Some(node) => rate::rate(cx, node),
         None => Some(default.period),
     };
     let burst = match fields.take(cx, "burst") {

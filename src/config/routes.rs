@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use super::fields::{Fields, Note};
-use super::node::{Node, Span};
 use super::receivers::Names;
-use super::suggest::closest;
-use super::walk::{Context, quote};
 use crate::notification::ReceiverName;
 use crate::route::Route;
 use crate::route::matcher::{self, Matcher, MatcherProblem, Warning};
+use crate::yaml::{Context, Fields, Node, Note, Span, Value, closest, quote};
 
 const GROUPING: &str = "Alertmanager groups alerts before it posts them: leave it in alertmanager.yml";
 const INTERVALS: &str = "leave it in alertmanager.yml: what it mutes is never posted";
@@ -167,7 +164,7 @@ fn matchers(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Matcher>> {
 
 /// One entry of `matchers`, which may hold several.
 fn matchers_of(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Matcher>> {
-    let super::node::Value::Scalar(text) = &node.value else {
+    let Value::Scalar(text) = &node.value else {
         let hint = "write `severity=\"critical\"`, and quote it with '…' where YAML sees something else in it";
         cx.error_with(node.span, format!("a matcher must be a text, and this is {}", node.kind()), hint);
         return None;

@@ -4,11 +4,8 @@
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::yaml::{Context, Fields, Node, Span, Value};
 use secrecy::SecretString;
-
-use super::fields::Fields;
-use super::node::{Node, Span, Value};
-use super::walk::Context;
 
 /// No credential is longer, in bytes; a path that points at something else is noticed early.
 const MAX_FILE: u64 = 64 * 1024;
@@ -69,67 +66,68 @@ fn others_can_read(_: &std::fs::Metadata) -> bool {
 /// What a secret must look like; the error completes a sentence and repeats nothing of the value.
 pub(super) type Check = fn(&str) -> Result<(), &'static str>;
 
-impl Context<'_> {
-    /// Reads a secret. Without resolving ([`super::Options::resolve_secrets`]) `{env}` and `{file}` give an empty one.
-    pub(super) fn secret(&mut self, node: &Node, key: &'static str, check: Check) -> Option<SecretString> {
+/// How secrets are read.
+pub(super) struct Secrets<'a> {
+    pub(super) source: &'a dyn SecretSource,
+    /// Without it `{env}` and `{file}` give an empty secret.
+    pub(super) resolve: bool,
+    /// What a relative `{file: PATH}` is relative to.
+    pub(super) base: &'a Path,
+}
+
+impl Secrets<'_> {
+    /// Reads a secret.
+    pub(super) fn read(
+        &self,
+        cx: &mut Context<'_>,
+        node: &Node,
+        key: &'static str,
+        check: Check,
+    ) -> Option<SecretString> {
         let Value::Map(_) = &node.value else {
             let Value::Scalar(text) = &node.value else {
                 let hint = "write `{env: NAME}`, `{file: PATH}` or the value itself";
-                self.error_with(node.span, format!("`{key}` must be a secret, and this is {}", node.kind()), hint);
+                cx.error_with(node.span, format!("`{key}` must be a secret, and this is {}", node.kind()), hint);
                 return None;
             };
-            return self.checked(text, node.span, &format!("`{key}`"), check);
+            return checked(cx, text, node.span, &format!("`{key}`"), check);
         };
-        let mut fields = Fields::open(self, node, node.span, "a secret")?;
+        let mut fields = Fields::open(cx, node, node.span, "a secret")?;
         let both = fields.has("env") && fields.has("file");
-        let (env, file) = (fields.take(self, "env"), fields.take(self, "file"));
+        let (env, file) = (fields.take(cx, "env"), fields.take(cx, "file"));
         if both || !(fields.has("env") || fields.has("file")) {
-            self.error_with(fields.at, "a secret has either `env` or `file`", "write `{env: NAME}` or `{file: PATH}`");
-            fields.close(self, &[]);
+            cx.error_with(fields.at, "a secret has either `env` or `file`", "write `{env: NAME}` or `{file: PATH}`");
+            fields.close(cx, &[]);
             return None;
         }
-        fields.close(self, &[]);
+        fields.close(cx, &[]);
         match (env, file) {
-            (Some(node), _) => self.env_secret(node, key, check),
-            (None, Some(node)) => self.file_secret(node, key, check),
+            (Some(node), _) => self.env_secret(cx, node, key, check),
+            (None, Some(node)) => self.file_secret(cx, node, key, check),
             (None, None) => None,
         }
     }
 
-    fn env_secret(&mut self, node: &Node, key: &str, check: Check) -> Option<SecretString> {
-        let name = self.env_name(node)?;
-        if !self.options.resolve_secrets {
+    fn env_secret(&self, cx: &mut Context<'_>, node: &Node, key: &str, check: Check) -> Option<SecretString> {
+        let name = env_name(cx, node)?;
+        if !self.resolve {
             return Some(SecretString::default());
         }
         let shown =
             if is_open_name(name) { format!("the environment variable {name}") } else { "that variable".into() };
-        let Some(value) = self.secrets.env(name) else {
-            self.error_with(node.span, format!("{shown} is not set"), format!("set it for `{key}`"));
+        let Some(value) = self.source.env(name) else {
+            cx.error_with(node.span, format!("{shown} is not set"), format!("set it for `{key}`"));
             return None;
         };
-        self.checked(&value, node.span, &format!("{shown} (`{key}`)"), check)
+        checked(cx, &value, node.span, &format!("{shown} (`{key}`)"), check)
     }
 
-    fn env_name<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
-        if let Value::Scalar(name) = &node.value
-            && name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
-            && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
-        {
-            if is_open_name(name) {
-                self.source.show(node.span);
-            }
-            return Some(name);
-        }
-        self.error(node.span, "`env` must be the name of an environment variable");
-        None
-    }
-
-    fn file_secret(&mut self, node: &Node, key: &str, check: Check) -> Option<SecretString> {
-        let path = self.text(node, "`file`")?;
-        if !self.options.resolve_secrets {
+    fn file_secret(&self, cx: &mut Context<'_>, node: &Node, key: &str, check: Check) -> Option<SecretString> {
+        let path = cx.text(node, "`file`")?;
+        if !self.resolve {
             return Some(SecretString::default());
         }
-        let file = match self.secrets.file(&self.options.base.join(path)) {
+        let file = match self.source.file(&self.base.join(path)) {
             Ok(file) => file,
             Err(error) => {
                 let what = match error.kind() {
@@ -140,26 +138,40 @@ impl Context<'_> {
                     io::ErrorKind::IsADirectory => "is a directory",
                     _ => "cannot be read",
                 };
-                self.error_with(node.span, format!("the file {path} {what}"), format!("it must hold `{key}`"));
+                cx.error_with(node.span, format!("the file {path} {what}"), format!("it must hold `{key}`"));
                 return None;
             }
         };
         if file.others_can_read {
-            self.warn_with(node.span, format!("other users can read {path}"), format!("chmod o-r {path}"));
+            cx.warn_with(node.span, format!("other users can read {path}"), format!("chmod o-r {path}"));
         }
         // Editors and `echo` end the last line.
         let value = file.content.strip_suffix('\n').unwrap_or(&file.content);
-        self.checked(value.strip_suffix('\r').unwrap_or(value), node.span, &format!("the file {path} (`{key}`)"), check)
+        checked(cx, value.strip_suffix('\r').unwrap_or(value), node.span, &format!("the file {path} (`{key}`)"), check)
     }
+}
 
-    fn checked(&mut self, value: &str, span: Span, what: &str, check: Check) -> Option<SecretString> {
-        let checked = if value.is_empty() { Err("is empty") } else { check(value) };
-        if let Err(error) = checked {
-            self.error(span, format!("{what} {error}"));
-            return None;
+fn env_name<'n>(cx: &mut Context<'_>, node: &'n Node) -> Option<&'n str> {
+    if let Value::Scalar(name) = &node.value
+        && name.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
+        && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+    {
+        if is_open_name(name) {
+            cx.source.show(node.span);
         }
-        Some(value.into())
+        return Some(name);
     }
+    cx.error(node.span, "`env` must be the name of an environment variable");
+    None
+}
+
+fn checked(cx: &mut Context<'_>, value: &str, span: Span, what: &str, check: Check) -> Option<SecretString> {
+    let checked = if value.is_empty() { Err("is empty") } else { check(value) };
+    if let Err(error) = checked {
+        cx.error(span, format!("{what} {error}"));
+        return None;
+    }
+    Some(value.into())
 }
 
 /// Whether the name of a variable may be shown: somebody may have written the secret itself in its place. Keys and

@@ -161,7 +161,7 @@ fn tree(config: &Config) -> String {
     for route in config.tree.root.walk() {
         let matchers: Vec<String> = route.matchers.iter().map(ToString::to_string).collect();
         let receivers: Vec<&str> = route.receivers.iter().map(ReceiverName::as_str).collect();
-        let repeat = duration::show(route.repeat_interval);
+        let repeat = yaml::duration::show(route.repeat_interval);
         let more = if route.continues { " continue" } else { "" };
         let _ = writeln!(text, "[{}] -> {} repeat {repeat}{more}", matchers.join(", "), receivers.join(" "));
     }
@@ -353,9 +353,10 @@ fn a_secret_in_the_wrong_place_is_not_shown_either() {
 #[test]
 fn secrets_are_what_was_given() {
     let check = |text: &str, resolve_secrets: bool, expected: &str| {
-        let options = Options { resolve_secrets, base: "base".into() };
-        let mut cx = walk::Context::new(text, &options, &Fake);
-        let secret = cx.secret(&node::parse(text).unwrap(), "url", |_| Ok(())).unwrap();
+        let secrets = Secrets { source: &Fake, resolve: resolve_secrets, base: Path::new("base") };
+        let Document { mut cx, root } =
+            yaml::parse(text.as_bytes(), &Limits::CONFIGURATION, Shown::WhatIsAllowed).unwrap();
+        let secret = secrets.read(&mut cx, &root, "url", |_| Ok(())).unwrap();
         assert_eq!(secret.expose_secret(), expected);
         assert_eq!(cx.finish(), []);
     };

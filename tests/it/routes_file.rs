@@ -1,7 +1,7 @@
 //! The files and examples that people copy.
 
-use alertrouter::config::problem::Severity;
 use alertrouter::config::{self, secret};
+use alertrouter::yaml::problem::Severity;
 
 use crate::harness::process::{debian, run};
 

@@ -12,7 +12,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("dedup", &["alert", "clock", "notification"]),
     ("receiver", &["alert", "clock", "notification"]),
     ("store", &["alert", "clock", "dedup", "notification"]),
-    ("config", &["notification", "receiver", "route"]),
+    ("yaml", &[]),
+    ("config", &["notification", "receiver", "route", "yaml"]),
     ("metrics", &["alert", "clock", "notification", "store"]),
     ("telemetry", &[]),
     ("deliver", &["clock", "metrics", "notification", "receiver", "store"]),
@@ -20,7 +21,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("standin", &["clock", "receiver"]),
     ("app", &["clock", "config", "dedup", "deliver", "http", "metrics", "notification", "receiver", "store"]),
     ("demo", &["app", "clock", "config", "deliver", "receiver", "standin", "store"]),
-    ("cli", &["alert", "app", "clock", "config", "demo", "http", "notification", "route", "store", "telemetry"]),
+    (
+        "cli",
+        &["alert", "app", "clock", "config", "demo", "http", "notification", "route", "store", "telemetry", "yaml"],
+    ),
 ];
 
 /// Crate, and where alone it may be named.
@@ -29,7 +33,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("axum", &["src/http/", "src/standin/"]),
     ("hyper", &["src/http/", "src/standin/"]),
     ("rusqlite", &["src/store/sqlite/"]),
-    ("serde_yaml", &["src/config/"]),
+    ("serde_yaml", &["src/yaml/"]),
     ("regex", &["src/route/"]),
     ("governor", &["src/deliver/pace.rs"]),
     ("moka", &["src/dedup/cache.rs"]),

@@ -1,4 +1,4 @@
-//! What is wrong with routes.yaml, as people and logs read it.
+//! What is wrong with a file, as people and logs read it.
 
 use std::fmt::Write as _;
 
@@ -98,6 +98,12 @@ impl Problem {
         // The line that would hold the name of the excerpt's file, which stands above already.
         text.lines().filter(|line| line.trim() != ":::").collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Whether none of them is an error.
+#[must_use]
+pub fn is_sound(problems: &[Problem]) -> bool {
+    problems.iter().all(|problem| problem.severity != Severity::Error)
 }
 
 /// How many errors and warnings, in words: `1 error, 2 warnings`; `no problems`.

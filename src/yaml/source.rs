@@ -12,10 +12,22 @@ const REDACTED: &str = "<redacted>";
 const WORDS: &str = " receivers name slack webhook_url pagerduty routing_key grafana token url webhook tags env file route \
                      routes matchers continue repeat_interval send_resolved rate_limit retry timeout dedup ";
 
+/// How much of a file messages may show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// It may hold secrets: only what [`Source::show`] has allowed, and no comments.
+    WhatIsAllowed,
+    /// It holds none.
+    Everything,
+}
+
 /// The file and what is known of its scalars.
 #[derive(Debug)]
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     text: &'a str,
+    limit: Shown,
+    /// Where each line begins.
+    lines: Vec<usize>,
     /// All scalars, sorted.
     scalars: Vec<Span>,
     /// Those that are known to be no secrets. Everything else is not shown: a secret may stand under a misspelled key,
@@ -24,47 +36,66 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, scalars: Vec::new(), shown: HashSet::new() }
+    pub(crate) fn new(text: &'a str, limit: Shown) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, limit, lines, scalars: Vec::new(), shown: HashSet::new() }
     }
 
     /// Learns where the scalars are.
-    pub(super) fn learn(&mut self, root: &Node) {
+    pub(crate) fn learn(&mut self, root: &Node) {
         root.scalars(&mut self.scalars);
         self.scalars.sort_unstable();
         self.scalars.dedup();
     }
 
     /// Allows a scalar to be shown.
-    pub(super) fn show(&mut self, span: Span) {
+    pub(crate) fn show(&mut self, span: Span) {
         self.shown.insert(span);
     }
 
     /// The line of a byte, from 1.
-    pub(super) fn line(&self, at: usize) -> usize {
-        self.before(at).matches('\n').count() + 1
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at).max(1)
+    }
+
+    /// The line and column of a byte, both from 1; the column counts characters.
+    pub(crate) fn position(&self, at: usize) -> (usize, usize) {
+        let line = self.line(at);
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
+        let column = self.text.get(start..at).map_or(0, |text| text.chars().count()) + 1;
+        (line, column)
     }
 
     /// The byte of a line and column, both from 1.
-    pub(super) fn offset(&self, line: u64, column: u64) -> usize {
+    pub(crate) fn offset(&self, line: u64, column: u64) -> usize {
         let skip = |from: u64| usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
         let Some(text) = self.text.split_inclusive('\n').nth(skip(line)) else { return self.text.len() };
         let start = text.as_ptr().addr() - self.text.as_ptr().addr();
         start + text.char_indices().nth(skip(column)).map_or(text.trim_end().len(), |(at, _)| at)
     }
 
-    fn before(&self, at: usize) -> &'a str {
-        self.text.get(..at).unwrap_or(self.text)
-    }
-
     /// Where a stretch begins, and its line as it may be shown. Of several lines the first one counts.
-    pub(super) fn place(&self, span: Span) -> Place {
-        let before = self.before(span.start);
-        let start = before.rfind('\n').map_or(0, |at| at + 1);
+    pub(crate) fn place(&self, span: Span) -> Place {
+        let (line, column) = self.position(span.start);
+        let start = self.lines.get(line - 1).copied().unwrap_or_default();
         let length = self.text[start..].find('\n').unwrap_or(self.text.len() - start);
         let end = start + self.text[start..start + length].trim_end_matches('\r').len();
-        let column = self.text.get(start..span.start).map_or(0, |text| text.chars().count()) + 1;
-        Place { line: self.line(span.start), column, excerpt: self.excerpt(Span { start, end }, span) }
+        let excerpt = self.shown_line(Span { start, end }, span);
+        Place { line, column, excerpt }
+    }
+
+    fn shown_line(&self, line: Span, target: Span) -> Excerpt {
+        match self.limit {
+            Shown::WhatIsAllowed => self.excerpt(line, target),
+            Shown::Everything => self.whole(line, target),
+        }
+    }
+
+    fn whole(&self, line: Span, target: Span) -> Excerpt {
+        let text = self.text[line.start..line.end].trim_end().to_owned();
+        let inside = |at: usize| at.saturating_sub(line.start).min(text.len());
+        let (start, end) = (inside(target.start), inside(target.end));
+        Excerpt { start, end: marked(&text, start, end), text }
     }
 
     fn excerpt(&self, line: Span, target: Span) -> Excerpt {
@@ -97,9 +128,7 @@ impl<'a> Source<'a> {
         let text_end = text.len();
         let start = start.unwrap_or(text_end).min(text_end);
         let end = end.clamp(start, text_end);
-        // Something must be marked, if only the end of the line.
-        let next = text[start..].chars().next().map_or(1, char::len_utf8);
-        Excerpt { start, end: if end > start { end } else { start + next }, text }
+        Excerpt { start, end: marked(&text, start, end), text }
     }
 
     /// What stands between scalars: punctuation is shown, comments are left out, what is no
@@ -129,7 +158,7 @@ impl<'a> Source<'a> {
 
     /// The place of the byte `offset` of a scalar's text. The whole scalar where that cannot be said, as in a folded
     /// one.
-    pub(super) fn inside(&self, node: &Node, offset: usize) -> Span {
+    pub(crate) fn inside(&self, node: &Node, offset: usize) -> Span {
         let found = || {
             let Value::Scalar(text) = &node.value else { return None };
             let raw = self.text.get(node.span.start..node.span.end)?;
@@ -140,6 +169,12 @@ impl<'a> Source<'a> {
         };
         found().unwrap_or(node.span)
     }
+}
+
+/// The end of the mark: something must be marked, if only the end of the line.
+fn marked(text: &str, start: usize, end: usize) -> usize {
+    let next = text[start..].chars().next().map_or(1, char::len_utf8);
+    if end > start { end } else { start + next }
 }
 
 /// Where `before` ends in `raw`, and how long the next character is there. `raw` is a plain, quoted or literal scalar
@@ -205,9 +240,9 @@ mod tests {
     fn finds_the_place_inside_of_a_scalar() {
         // The text is looked for in the scalar's value; the place in the source must begin with `at`.
         let check = |source: &str, wanted: &str, at: &str| {
-            let node = node::parse(source).unwrap();
+            let node = node::parse(source, 100).unwrap();
             let Value::Scalar(text) = &node.value else { panic!("{source} is no scalar") };
-            let span = Source::new(source).inside(&node, text.find(wanted).unwrap());
+            let span = Source::new(source, Shown::WhatIsAllowed).inside(&node, text.find(wanted).unwrap());
             assert!(source[span.start..].starts_with(at), "{source}: {:?}", &source[span.start..]);
         };
         check("plain text", "text", "text");
@@ -223,8 +258,8 @@ mod tests {
     #[test]
     fn shows_only_what_is_allowed() {
         let text = "- {name: x, token: xoxb-1, odd: &a b} # xoxb-2\n";
-        let root = node::parse(text).unwrap();
-        let mut source = Source::new(text);
+        let root = node::parse(text, 100).unwrap();
+        let mut source = Source::new(text, Shown::WhatIsAllowed);
         source.learn(&root);
         let mut spans = Vec::new();
         root.scalars(&mut spans);

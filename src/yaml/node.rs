@@ -11,21 +11,21 @@ use serde_yaml::{Spanned, UserMessageFormatter};
 
 /// A stretch of the source, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 /// A part of the file. Under an alias or a merge key it is the place of the definition: that is what one must edit.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// Scalars with their quotes; of maps and lists only the beginning.
-    pub(super) span: Span,
-    pub(super) value: Value,
+    pub(crate) span: Span,
+    pub(crate) value: Value,
 }
 
 #[derive(Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing, or `null`.
     Null,
     /// Any other scalar, as text: what YAML makes of `5` or `true` depends on who asks.
@@ -37,7 +37,7 @@ pub(super) enum Value {
 
 impl Node {
     /// Its kind in words.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
             Value::Scalar(_) => "a single value",
@@ -47,7 +47,7 @@ impl Node {
     }
 
     /// The places of all scalars, keys among them.
-    pub(super) fn scalars(&self, found: &mut Vec<Span>) {
+    pub(crate) fn scalars(&self, found: &mut Vec<Span>) {
         match &self.value {
             Value::Null => {}
             Value::Scalar(_) => found.push(self.span),
@@ -64,23 +64,23 @@ impl Node {
 
 /// Why the file is no YAML. The message repeats nothing from the file.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct SyntaxError {
-    pub(super) message: String,
+pub(crate) struct SyntaxError {
+    pub(crate) message: String,
     /// Line and column, from 1; the column counts characters.
-    pub(super) at: Option<(u64, u64)>,
+    pub(crate) at: Option<(u64, u64)>,
 }
 
 /// How deep maps and lists may nest: a route below a route takes two levels.
 const MAX_DEPTH: usize = 32;
 
 /// Parses `source`, which has no byte order mark any more.
-pub(super) fn parse(source: &str) -> Result<Node, SyntaxError> {
+pub(crate) fn parse(source: &str, max_nodes: usize) -> Result<Node, SyntaxError> {
     // Far above any configuration, far below what would hurt: an alias bomb ends here.
     let mut alias_limits = AliasLimits::default();
     alias_limits.max_total_replayed_events = 50_000;
     let options = serde_yaml::options! {
         // Every level costs stack, here and wherever the tree is walked.
-        budget: serde_yaml::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH, max_nodes: 100_000 },
+        budget: serde_yaml::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH, max_nodes: max_nodes },
         alias_limits: alias_limits,
         // The walker names both places; the parser would stop at the first duplicate.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
@@ -207,7 +207,8 @@ mod tests {
 
     #[test]
     fn keeps_what_was_written() {
-        let check = |source: &str, expected: &str| assert_eq!(show(&parse(source).unwrap()), expected, "{source}");
+        let check =
+            |source: &str, expected: &str| assert_eq!(show(&parse(source, 100_000).unwrap()), expected, "{source}");
         check("", "null");
         check("# nothing\n", "null");
         check("a: 012\r\nb: [yes, no, true, 1e400, .nan]\r\n", "{a=012 b=[yes no true 1e400 .nan]}");
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn syntax_errors_have_a_place() {
         let check = |source: &str, at: (u64, u64), message: &str| {
-            let error = parse(source).unwrap_err();
+            let error = parse(source, 100_000).unwrap_err();
             assert_eq!((error.at, error.message.as_str()), (Some(at), message), "{source}");
         };
         check("a:\n\t- x\n", (2, 2), "tabs disallowed within this context (block indentation)");
@@ -236,11 +237,15 @@ mod tests {
             |level| format!("a{}: &a{} [{}]\n", level + 1, level + 1, vec![format!("*a{level}"); 10].join(", "));
         let levels: Vec<String> = (0..9).map(level).collect();
         let bomb = "a0: &a0 [x, x]\n".to_owned() + &levels.concat();
-        assert!(parse(&bomb).unwrap_err().message.contains("too large or too complex"), "{:?}", parse(&bomb));
-        assert!(parse(&"[".repeat(100_000)).is_err());
-        assert!(parse(&"- ".repeat(100_000)).is_err());
-        assert!(parse(&"{a: ".repeat(100_000)).is_err());
-        assert!(parse(&"? ".repeat(100_000)).is_err());
-        assert!(parse(&(0..5000).map(|depth| " ".repeat(depth) + "a:\n").collect::<String>()).is_err());
+        assert!(
+            parse(&bomb, 100_000).unwrap_err().message.contains("too large or too complex"),
+            "{:?}",
+            parse(&bomb, 100_000)
+        );
+        assert!(parse(&"[".repeat(100_000), 100_000).is_err());
+        assert!(parse(&"- ".repeat(100_000), 100_000).is_err());
+        assert!(parse(&"{a: ".repeat(100_000), 100_000).is_err());
+        assert!(parse(&"? ".repeat(100_000), 100_000).is_err());
+        assert!(parse(&(0..5000).map(|depth| " ".repeat(depth) + "a:\n").collect::<String>(), 100_000).is_err());
     }
 }

@@ -6,7 +6,7 @@ use super::walk::Context;
 
 /// What to say of a key that is not known at its place.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Note {
+pub(crate) enum Note {
     /// Promised and not built yet.
     Later(&'static str),
     /// Known elsewhere: the key and what to do instead.
@@ -14,11 +14,11 @@ pub(super) enum Note {
 }
 
 /// The entries of a map. [`Fields::close`] reports those that nobody asked for.
-pub(super) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     /// What the map is, for messages: "a receiver", "`slack`".
     what: &'static str,
     /// Where to say that something is missing.
-    pub(super) at: Span,
+    pub(crate) at: Span,
     entries: Vec<Entry<'n>>,
     asked: Vec<&'static str>,
 }
@@ -31,7 +31,7 @@ struct Entry<'n> {
 
 impl<'n> Fields<'n> {
     /// Reads a map; reports keys that are no text, and duplicates.
-    pub(super) fn open(cx: &mut Context<'_>, node: &'n Node, at: Span, what: &'static str) -> Option<Self> {
+    pub(crate) fn open(cx: &mut Context<'_>, node: &'n Node, at: Span, what: &'static str) -> Option<Self> {
         let Value::Map(map) = &node.value else {
             let span = if node.span.start == node.span.end { at } else { node.span };
             cx.error(span, format!("{what} must be a map, and this is {}", node.kind()));
@@ -58,7 +58,7 @@ impl<'n> Fields<'n> {
     }
 
     /// The key's place and value, if it is there. A key without a value is reported and counts as absent.
-    pub(super) fn take_with_key(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<(Span, &'n Node)> {
+    pub(crate) fn take_with_key(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<(Span, &'n Node)> {
         self.asked.push(key);
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         cx.source.show(entry.span);
@@ -70,12 +70,12 @@ impl<'n> Fields<'n> {
     }
 
     /// The value, if it is there.
-    pub(super) fn take(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<&'n Node> {
+    pub(crate) fn take(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<&'n Node> {
         self.take_with_key(cx, key).map(|(_, value)| value)
     }
 
     /// The value, which must be there.
-    pub(super) fn require(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<&'n Node> {
+    pub(crate) fn require(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<&'n Node> {
         if !self.has(key) {
             self.asked.push(key);
             cx.error_with(self.at, format!("{} needs `{key}`", self.what), format!("add `{key}: …`"));
@@ -84,12 +84,12 @@ impl<'n> Fields<'n> {
         self.take(cx, key)
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
     /// Reports every key that nobody asked for.
-    pub(super) fn close(self, cx: &mut Context<'_>, notes: &[Note]) {
+    pub(crate) fn close(self, cx: &mut Context<'_>, notes: &[Note]) {
         for entry in &self.entries {
             if !self.asked.contains(&entry.key) {
                 self.unknown(cx, entry, notes);

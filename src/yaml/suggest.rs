@@ -1,7 +1,7 @@
 //! "Did you mean …?"
 
 /// The candidate that `text` most likely is a slip of: at most a third of its letters differ.
-pub(super) fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // The cost grows with the product of the lengths.
     if text.len() > 64 {
         return None;

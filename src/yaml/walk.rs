@@ -4,20 +4,14 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use url::Url;
-
 use super::duration;
 use super::node::{Node, Span, Value};
 use super::problem::{Problem, Severity};
-use super::secret::SecretSource;
 use super::source::Source;
-use super::{Options, rate};
 
 /// What the walk knows and finds.
-pub(super) struct Context<'a> {
-    pub(super) source: Source<'a>,
-    pub(super) options: &'a Options,
-    pub(super) secrets: &'a dyn SecretSource,
+pub(crate) struct Context<'a> {
+    pub(crate) source: Source<'a>,
     found: Vec<Found>,
 }
 
@@ -29,27 +23,27 @@ struct Found {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(text: &'a str, options: &'a Options, secrets: &'a dyn SecretSource) -> Self {
-        Self { source: Source::new(text), options, secrets, found: Vec::new() }
+    pub(crate) fn new(source: Source<'a>) -> Self {
+        Self { source, found: Vec::new() }
     }
 
-    pub(super) fn error(&mut self, span: Span, message: impl Display) {
+    pub(crate) fn error(&mut self, span: Span, message: impl Display) {
         let found = Found { severity: Severity::Error, span, message: message.to_string(), hint: None };
         self.found.push(found);
     }
 
-    pub(super) fn error_with(&mut self, span: Span, message: impl Display, hint: impl Display) {
+    pub(crate) fn error_with(&mut self, span: Span, message: impl Display, hint: impl Display) {
         let hint = Some(hint.to_string());
         self.found.push(Found { severity: Severity::Error, span, message: message.to_string(), hint });
     }
 
-    pub(super) fn warn_with(&mut self, span: Span, message: impl Display, hint: impl Display) {
+    pub(crate) fn warn_with(&mut self, span: Span, message: impl Display, hint: impl Display) {
         let hint = Some(hint.to_string());
         self.found.push(Found { severity: Severity::Warning, span, message: message.to_string(), hint });
     }
 
     /// Everything that was found, in the order of the file. What an alias repeats is said once.
-    pub(super) fn finish(mut self) -> Vec<Problem> {
+    pub(crate) fn finish(mut self) -> Vec<Problem> {
         self.found.sort_by_key(|found| (found.span.start, found.severity));
         let source = &self.source;
         let problem = |Found { severity, span, message, hint }| Problem {
@@ -64,7 +58,7 @@ impl<'a> Context<'a> {
     }
 
     /// A scalar that is no secret.
-    pub(super) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+    pub(crate) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
         let Value::Scalar(text) = &node.value else {
             self.error(node.span, format!("{what} must be a single value, and this is {}", node.kind()));
             return None;
@@ -78,7 +72,7 @@ impl<'a> Context<'a> {
     }
 
     /// A list, perhaps an empty one. `example` is how one would write it.
-    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str, example: &str) -> Option<&'n [Node]> {
+    pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str, example: &str) -> Option<&'n [Node]> {
         if let Value::List(items) = &node.value {
             return Some(items);
         }
@@ -87,7 +81,7 @@ impl<'a> Context<'a> {
         None
     }
 
-    pub(super) fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
         match self.text(node, what)? {
             "true" => Some(true),
             "false" => Some(false),
@@ -98,7 +92,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(super) fn integer(&mut self, node: &Node, what: &str, range: RangeInclusive<i64>) -> Option<i64> {
+    pub(crate) fn integer(&mut self, node: &Node, what: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let number = self.text(node, what)?.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
             let most = range.end();
@@ -108,7 +102,7 @@ impl<'a> Context<'a> {
         number
     }
 
-    pub(super) fn duration(&mut self, node: &Node, what: &str, range: RangeInclusive<Duration>) -> Option<Duration> {
+    pub(crate) fn duration(&mut self, node: &Node, what: &str, range: RangeInclusive<Duration>) -> Option<Duration> {
         let duration = match duration::parse(self.text(node, what)?) {
             Ok(duration) => duration,
             Err(error) => {
@@ -128,53 +122,17 @@ impl<'a> Context<'a> {
         Some(duration)
     }
 
-    /// What one notification costs.
-    pub(super) fn rate(&mut self, node: &Node) -> Option<Duration> {
-        let period = rate::period(self.text(node, "`rate`")?);
-        if period.is_none() {
-            let hint = "rates are written as `1/s`, `30/m` or `100/h`, from 1 to 10000";
-            self.error_with(node.span, "`rate` must be a number per second, minute or hour", hint);
-        }
-        period
-    }
-
-    /// An address that is no secret, without a slash at its end.
-    pub(super) fn url(&mut self, node: &Node, what: &str) -> Option<String> {
-        let Value::Scalar(text) = &node.value else {
-            self.text(node, what)?;
-            return None;
-        };
-        let checked = check_url(text).and_then(|url| {
-            let bare = url.username().is_empty() && url.password().is_none();
-            if bare { Ok(url) } else { Err("must not hold a user name or password") }
-        });
-        match checked {
-            Ok(url) if url.query().is_none() => self.source.show(node.span),
-            Ok(_) => {}
-            Err(error) => {
-                self.error_with(node.span, format!("{what} {error}"), "an address begins with http:// or https://");
-                return None;
-            }
-        }
-        Some(text.trim_end_matches('/').to_owned())
-    }
-}
-
-/// An absolute http or https address. The error repeats nothing of it.
-pub(super) fn check_url(text: &str) -> Result<Url, &'static str> {
-    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err("must not contain blanks or line breaks");
-    }
-    let url = Url::parse(text).map_err(|_| "is not an address")?;
-    match (url.scheme(), url.host_str()) {
-        ("http" | "https", Some(host)) if !host.is_empty() => Ok(url),
-        ("http" | "https", _) => Err("has no host"),
-        _ => Err("must be an http or https address"),
+    /// A list of texts, none of them empty.
+    pub(crate) fn texts(&mut self, node: &Node, what: &str, example: &str) -> Option<Vec<String>> {
+        let items = self.list(node, what, example)?;
+        let what = format!("an entry of {what}");
+        let texts: Vec<String> = items.iter().filter_map(|item| self.text(item, &what).map(str::to_owned)).collect();
+        (texts.len() == items.len()).then_some(texts)
     }
 }
 
 /// `text` for a message: in backquotes, cut, without anything that a terminal would obey.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let cut: String = text.chars().take(40).flat_map(char::escape_debug).collect();
     let dots = if text.chars().nth(40).is_some() { "…" } else { "" };
     format!("`{cut}{dots}`")
