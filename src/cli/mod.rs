@@ -4,6 +4,7 @@ pub mod check;
 pub mod demo;
 pub mod rejected;
 pub mod route;
+pub mod schema;
 pub mod serve;
 
 use std::io::{self, Write};
@@ -31,6 +32,8 @@ enum Command {
     Route(route::Args),
     /// List bodies and alerts that were refused
     Rejected(rejected::Args),
+    /// Print a JSON Schema of routes.yaml, for editors
+    Schema(schema::Args),
 }
 
 /// Runs the command that the process was started with. Usage errors exit with 2, everything else that fails with 1.
@@ -44,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args, &mut out, &mut err),
         Command::Route(args) => route::run(args, &mut out, &mut err),
         Command::Rejected(args) => rejected::run(&args, &mut out),
+        Command::Schema(args) => schema::run(&args, &mut out),
     };
     result.unwrap_or_else(|error| {
         if is_broken_pipe(&error) {

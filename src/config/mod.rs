@@ -7,6 +7,7 @@ mod compile;
 mod rate;
 mod receivers;
 mod routes;
+pub mod schema;
 pub mod secret;
 
 use std::io;

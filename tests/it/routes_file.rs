@@ -5,7 +5,8 @@ use alertrouter::yaml::problem::Severity;
 
 use crate::harness::process::{debian, run};
 
-fn root(name: &str) -> String {
+/// A file of the project.
+pub fn root(name: &str) -> String {
     format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -31,14 +32,18 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     found
 }
 
+/// The examples of a routes.yaml; the other YAML of the README is for Alertmanager.
+pub fn routes_of_the_readme() -> Vec<String> {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let routes: Vec<_> =
+        blocks(&readme, "yaml").into_iter().filter(|block| !block.contains("webhook_configs")).collect();
+    assert!(!routes.is_empty(), "the examples are gone");
+    routes
+}
+
 #[test]
 fn every_routes_yaml_of_the_readme_is_read() {
-    let readme = std::fs::read_to_string(root("README.md")).unwrap();
-    let all = blocks(&readme, "yaml");
-    // The others are for Alertmanager.
-    let routes: Vec<_> = all.iter().filter(|block| !block.contains("webhook_configs")).collect();
-    assert!(!routes.is_empty(), "{all:?}");
-    for block in routes {
+    for block in routes_of_the_readme() {
         // A part of a file, as in the section of a receiver, becomes a whole one.
         let whole = if block.contains("route:") {
             block.clone()
