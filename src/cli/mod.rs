@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod import;
 pub mod rejected;
 pub mod route;
 pub mod schema;
@@ -30,6 +31,8 @@ enum Command {
     Check(check::Args),
     /// Say which receivers a set of labels reaches
     Route(route::Args),
+    /// Turn an alertmanager.yml into a routes file
+    Import(import::Args),
     /// List bodies and alerts that were refused
     Rejected(rejected::Args),
     /// Print a JSON Schema of routes.yaml, for editors
@@ -46,6 +49,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, &mut out),
         Command::Check(args) => check::run(args, &mut out, &mut err),
         Command::Route(args) => route::run(args, &mut out, &mut err),
+        Command::Import(args) => import::run(&args, &mut out, &mut err),
         Command::Rejected(args) => rejected::run(&args, &mut out),
         Command::Schema(args) => schema::run(&args, &mut out),
     };

@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-pub(crate) use fields::{Fields, Note};
+pub(crate) use fields::{Fields, Note, Rest};
 pub(crate) use node::{Node, Span, Value};
 use problem::{Place, Problem, Severity};
 pub(crate) use source::Shown;
@@ -49,9 +49,14 @@ pub(crate) struct Document<'a> {
 
 /// Reads a file, and not much more of it than it may have: [`parse`] refuses one that is too large.
 pub(crate) fn read(path: &Path, limits: &Limits) -> io::Result<Vec<u8>> {
+    read_from(File::open(path)?, limits)
+}
+
+/// The same, from something that is open already.
+pub(crate) fn read_from(source: impl Read, limits: &Limits) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than allowed says that there is more.
-    File::open(path)?.take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
+    source.take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
