@@ -241,7 +241,13 @@ fn written(cx: &mut Context<'_>, node: &Node) -> Option<String> {
     };
     cx.source.show(node.span);
     match matcher::parse(text) {
-        Ok(parsed) => (!parsed.matchers.is_empty()).then(|| text.trim_end().to_owned()),
+        Ok(parsed) if parsed.matchers.is_empty() => None,
+        Ok(parsed) => {
+            // The end of a block is white space; elsewhere it can have a meaning, as in "{a=b} ".
+            let trimmed = text.trim_end();
+            let same = matcher::parse(trimmed).is_ok_and(|again| again == parsed);
+            Some(if same { trimmed } else { text }.to_owned())
+        }
         Err(error) => {
             let span = cx.source.inside(node, error.offset);
             bad_matcher(cx, span, &error);

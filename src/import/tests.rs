@@ -472,6 +472,8 @@ fn what_is_no_such_file() {
 #[test]
 fn a_classic_matcher_is_kept() {
     let got = tree("  receiver: a\n  routes: [{receiver: b, matchers: ['a=~\"\\d+\"', 'b = c d']}]\n");
+    let odd = tree("  receiver: a\n  routes: [{receiver: b, matchers: ['{a=b} ']}, {matchers: [\"a=b\\n\"]}]\n");
+    assert!(odd.contains("matchers: ['{a=b} ']\n") && odd.contains("matchers: [a=b]\n"), "{odd}");
     assert!(got.contains("- a=~\"\\d+\"\n") && got.contains("- b = c d\n") && !got.contains("f:"), "{got}");
 }
 

@@ -14,6 +14,7 @@ mod crash;
 mod delivery;
 mod demo;
 mod harness;
+mod import;
 mod intake;
 mod metrics;
 mod routes_file;

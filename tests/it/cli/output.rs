@@ -12,7 +12,7 @@ fn show(said: &Said) -> String {
 #[tokio::test]
 async fn help() {
     let folder = folder(&[]);
-    for command in ["", "serve", "demo", "check", "route", "rejected", "schema"] {
+    for command in ["", "serve", "demo", "check", "route", "import", "rejected", "schema"] {
         let arguments: Vec<_> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let said = said(&folder, &arguments).await;
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
