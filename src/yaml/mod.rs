@@ -96,8 +96,11 @@ fn syntax_problem(text: &str, error: &node::SyntaxError, shown: Shown) -> Proble
         let start = source.offset(line, column);
         Place { line: source.line(start), ..source.place(Span { start, end: start }) }
     });
-    let tabs = error.message.contains("tab");
-    let hint = if tabs { "indent with spaces" } else { "the mistake may be in a line above" };
+    let hint = match &error.message {
+        message if message.contains("tab") => "indent with spaces",
+        message if message.contains("too complex") => "use fewer aliases, or nest less deeply",
+        _ => "the mistake may be in a line above",
+    };
     let message = format!("cannot be read as YAML: {}", error.message);
     Problem { severity: Severity::Error, message, place, hint: Some(hint.to_owned()) }
 }

@@ -13,6 +13,7 @@ mod cli;
 mod crash;
 mod delivery;
 mod demo;
+mod fuzz;
 mod harness;
 mod import;
 mod intake;
