@@ -1,6 +1,7 @@
 //! The files and examples that people copy.
 
 use alertrouter::config::{self, secret};
+use alertrouter::import;
 use alertrouter::yaml::problem::Severity;
 
 use crate::harness::process::{debian, run};
@@ -55,4 +56,16 @@ fn every_routes_yaml_of_the_readme_is_read() {
         assert!(config.is_some() && errors.is_empty(), "{errors:?}\n{block}");
         assert!(problems.is_empty(), "{problems:?}\n{block}");
     }
+}
+
+#[test]
+fn the_import_of_the_readme_is_real() {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let all = blocks(&readme, "yaml");
+    let at = all.iter().position(|block| block.starts_with("global:")).expect("the example is gone");
+    let options = import::Options { file: "alertmanager.yml".to_owned(), keep_secrets: false };
+    let (imported, problems) = import::import(all[at].as_bytes(), &options);
+    let text = imported.unwrap_or_else(|| panic!("{problems:?}")).text;
+    let (_, below) = text.split_once("\n\n").unwrap();
+    assert_eq!(all[at + 1], below.trim_end());
 }

@@ -2,6 +2,7 @@
 
 use alertrouter::config::schema::schema;
 use alertrouter::config::{self, Options, secret};
+use alertrouter::import;
 
 use crate::harness::Folder;
 use crate::harness::process::{Said, alertrouter, debian, run};
@@ -30,6 +31,15 @@ async fn takes_every_file_that_people_copy() {
         let said = validate(&file).await;
         assert_eq!(said.code, Some(0), "{}{}\n{file}", said.out, said.err);
     }
+}
+
+#[tokio::test]
+async fn takes_what_import_writes() {
+    let original = std::fs::read(root("src/import/example.yml")).unwrap();
+    let options = import::Options { file: "alertmanager.yml".to_owned(), keep_secrets: false };
+    let text = import::import(&original, &options).0.unwrap().text;
+    let said = validate(&text).await;
+    assert_eq!(said.code, Some(0), "{}{}\n{text}", said.out, said.err);
 }
 
 /// One receiver with this service and these keys, and one route with these keys.

@@ -14,6 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("store", &["alert", "clock", "dedup", "notification"]),
     ("yaml", &[]),
     ("config", &["notification", "receiver", "route", "yaml"]),
+    ("import", &["route", "yaml"]),
     ("metrics", &["alert", "clock", "notification", "store"]),
     ("telemetry", &[]),
     ("deliver", &["clock", "metrics", "notification", "receiver", "store"]),
@@ -23,7 +24,20 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("demo", &["app", "clock", "config", "deliver", "receiver", "standin", "store"]),
     (
         "cli",
-        &["alert", "app", "clock", "config", "demo", "http", "notification", "route", "store", "telemetry", "yaml"],
+        &[
+            "alert",
+            "app",
+            "clock",
+            "config",
+            "demo",
+            "http",
+            "import",
+            "notification",
+            "route",
+            "store",
+            "telemetry",
+            "yaml",
+        ],
     ),
 ];
 
