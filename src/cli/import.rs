@@ -31,7 +31,8 @@ pub struct Args {
 }
 
 /// Imports a file. The routes.yaml goes to `out` or to `--output`; problems, and the environment variables to set, go to
-/// `err`. The exit code is 1 if the file has errors: nothing is written then.
+/// `err`. The exit code is 1 if the file has errors: nothing is written then. It is 1, too, if `check` would refuse what
+/// was written.
 ///
 /// # Errors
 /// If the file cannot be read, the output exists already or cannot be written, or `out` or `err` cannot be written.

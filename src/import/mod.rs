@@ -102,8 +102,7 @@ fn file(cx: &mut Context<'_>, root: &Node, options: &Options) -> Option<Imported
     let mut tree = tree?;
     somebody_at_the_root(&mut tree, &mut receivers, &mut variables);
     let variables = variables.finish();
-    let has_placeholders = variables.iter().any(|variable| variable.is_placeholder);
-    let text = render::render(&Parts { options, comments, receivers, tree, has_placeholders });
+    let text = render::render(&Parts { options, comments, receivers, tree, variables: &variables });
     Some(Imported { text, variables })
 }
 

@@ -10,8 +10,10 @@ use super::secret::Variables;
 use super::values;
 use crate::yaml::{Context, Fields, Node, Rest, Span, Value, closest, quote};
 
-/// Most bytes of a name of ours, less what is put behind it.
-const LONGEST_NAME: usize = 160;
+/// Most bytes of a name of ours.
+const LONGEST_NAME: usize = 200;
+/// The same where the kind and a number are put behind it.
+const LONGEST_STEM: usize = 160;
 
 /// A receiver as the file declares it.
 pub(super) struct Declared<'n> {
@@ -133,7 +135,6 @@ pub(super) fn import<'n>(
 
 /// One name for each integration: the receiver's own for a single one, else with the kind behind it.
 fn our_names(name: &str, integrations: &[(&str, &Node)], taken: &mut HashSet<String>) -> Vec<String> {
-    let base = usable(name);
     let mut free = |wanted: String| {
         let numbered = (2..).map(|number| format!("{wanted}-{number}"));
         let free = std::iter::once(wanted.clone()).chain(numbered).find(|name| !taken.contains(name));
@@ -142,17 +143,17 @@ fn our_names(name: &str, integrations: &[(&str, &Node)], taken: &mut HashSet<Str
         free
     };
     match integrations {
-        [_] if base == name => vec![base],
-        [_] => vec![free(base)],
-        several => several.iter().map(|(stem, _)| free(format!("{base}-{stem}"))).collect(),
+        [_] if usable(name, LONGEST_NAME) == name => vec![name.to_owned()],
+        [_] => vec![free(usable(name, LONGEST_STEM))],
+        several => several.iter().map(|(stem, _)| free(format!("{}-{stem}", usable(name, LONGEST_STEM)))).collect(),
     }
 }
 
 /// The name as we take one: printable, without blanks at its ends, not too long.
-fn usable(name: &str) -> String {
+fn usable(name: &str, longest: usize) -> String {
     let printable: String = name.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
     let trimmed = printable.trim();
-    let end = trimmed.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= LONGEST_NAME).last();
+    let end = trimmed.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= longest).last();
     trimmed[..end.unwrap_or_default()].trim_end().to_owned()
 }
 
@@ -174,6 +175,13 @@ mod tests {
         check("a", &["slack", "pagerduty", "slack"], &[], &["a-slack", "a-pagerduty", "a-slack-2"]);
         check("a", &["slack", "slack"], &["a-slack"], &["a-slack-2", "a-slack-3"]);
         check(" a\tb ", &["slack"], &["a_b"], &["a_b-2"]);
-        check(&"é".repeat(100), &["slack"], &[], &["é".repeat(80).as_str()]);
+        check(&"é".repeat(100), &["slack"], &[], &["é".repeat(100).as_str()]);
+        check(&"é".repeat(101), &["slack"], &[], &["é".repeat(80).as_str()]);
+        check(
+            &"é".repeat(101),
+            &["slack", "jira"],
+            &[],
+            &[&*("é".repeat(80) + "-slack"), &*("é".repeat(80) + "-jira")],
+        );
     }
 }

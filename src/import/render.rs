@@ -3,6 +3,7 @@
 use super::Options;
 use super::integration::Receiver;
 use super::routes::{Route, Tree};
+use super::secret::Variable;
 use super::write::{Page, scalar};
 use crate::yaml::duration;
 
@@ -13,7 +14,7 @@ pub(super) struct Parts<'a> {
     pub(super) comments: Vec<String>,
     pub(super) receivers: Vec<Receiver>,
     pub(super) tree: Tree,
-    pub(super) has_placeholders: bool,
+    pub(super) variables: &'a [Variable],
 }
 
 /// The text of routes.yaml.
@@ -39,17 +40,7 @@ fn header(page: &mut Page, parts: &Parts<'_>) {
     page.line(0, "#");
     page.comment(0, "What to do next:");
     page.line(0, "#");
-    let secrets = if options.keep_secrets {
-        "This file holds secrets: let nobody else read it."
-    } else {
-        "Set the environment variables that `{ env: … }` names: secrets were not copied."
-    };
-    let check = "Then `alertrouter check` it, and ask it: `alertrouter route severity=critical`.";
-    let todo = "Look for TODO below. What could not be imported is a webhook without an address, which keeps its place in \
-                the routes: `alertrouter check` fails until its variable is set or it is replaced. Leave to Alertmanager \
-                for now what cannot be done otherwise. ";
-    let todo = if parts.has_placeholders { todo } else { "" };
-    page.item(0, "1. ", &format!("{todo}{secrets} {check}"));
+    page.item(0, "1. ", &to_fill_in(parts));
     page.item(
         0,
         "2. ",
@@ -62,6 +53,27 @@ fn header(page: &mut Page, parts: &Parts<'_>) {
         page.comment(0, comment);
     }
     page.blank();
+}
+
+/// What is missing in the file.
+fn to_fill_in(parts: &Parts<'_>) -> String {
+    let has = |placeholders: bool| parts.variables.iter().any(|variable| variable.is_placeholder == placeholders);
+    let mut sentences = Vec::new();
+    if has(true) {
+        sentences.push(
+            "Look for TODO below. What could not be imported is a webhook without an address, which keeps its place in \
+             the routes: `alertrouter check` fails until its variable is set or it is replaced. Leave to Alertmanager for \
+             now what cannot be done otherwise.",
+        );
+    }
+    if parts.options.keep_secrets {
+        sentences.push("This file holds secrets: let nobody else read it.");
+    }
+    if has(false) {
+        sentences.push("Set the environment variables that `{ env: … }` names: those secrets were not copied.");
+    }
+    sentences.push("Then `alertrouter check` it, and ask it: `alertrouter route severity=critical`.");
+    sentences.join(" ")
 }
 
 /// What alertmanager.yml has to say from now on.
@@ -77,7 +89,6 @@ fn alertmanager(page: &mut Page, tree: &Tree) {
         page.line(0, &format!("#{line}"));
     }
     page.line(0, "#");
-    let shortest = duration::show(tree.shortest);
     if tree.must_stay {
         page.item(
             0,
@@ -94,6 +105,7 @@ fn alertmanager(page: &mut Page, tree: &Tree) {
         for (key, value) in &tree.grouping {
             page.line(0, &format!("#       {key}: {value}"));
         }
+        let shortest = duration::show(tree.shortest);
         page.line(0, &format!("#       repeat_interval: {shortest} # the shortest one of this file, which decides"));
         page.line(0, "#");
         page.item(

@@ -51,7 +51,8 @@ struct Walk<'a, 'n> {
 /// Reads the tree. `None` only if an error was reported.
 pub(super) fn import(cx: &mut Context<'_>, node: &Node, at: Span, names: &Names<'_>) -> Option<Tree> {
     let mut fields = Fields::open(cx, node, at, "`route`")?;
-    let mut walk = Walk { names, must_stay: false, shortest: REPEAT_INTERVAL };
+    let inherited = if fields.has("repeat_interval") { Duration::MAX } else { REPEAT_INTERVAL };
+    let mut walk = Walk { names, must_stay: false, shortest: inherited };
     for key in ["matchers", "match", "match_re"] {
         if let Some((span, node)) = fields.value(cx, key)
             && !matches!(&node.value, Value::Map(entries) if entries.is_empty())
@@ -156,10 +157,10 @@ impl Walk<'_, '_> {
         let names: Vec<&str> = keys.iter().map(|(_, key, _)| *key).collect();
         let mutes = INTERVALS.iter().any(|key| names.contains(key));
         let hint = if mutes {
-            "Alertmanager goes on muting only if this route stays in alertmanager.yml, with `receiver: alertrouter`; what \
-             another route posts by `continue` is told nevertheless"
+            "Alertmanager goes on muting only if this route stays in alertmanager.yml; what another route posts by \
+             `continue` is told nevertheless"
         } else {
-            "Alertmanager goes on grouping so only if this route stays in alertmanager.yml, with `receiver: alertrouter`"
+            "Alertmanager goes on grouping so only if this route stays in alertmanager.yml"
         };
         let verb = if names.len() == 1 { "stays" } else { "stay" };
         cx.warn_with(first, format!("{} of this route {verb} in Alertmanager", words(&names)), hint);
@@ -175,8 +176,10 @@ impl Walk<'_, '_> {
         if let Some((_, node)) = fields.value(cx, "repeat_interval") {
             route.repeat_interval = self.repeat_interval(cx, node);
         }
-        if fields.value(cx, "labels").is_some() {
-            route.comments.push("Stays in alertmanager.yml: `labels`.".to_owned());
+        if let Some((span, _)) = fields.value(cx, "labels") {
+            let hint = "only Alertmanager's own templates see them";
+            cx.warn_with(span, "`labels` of a route have no counterpart", hint);
+            route.comments.push(format!("Left out: `labels`; {hint}."));
         }
         if let Some((_, node)) = fields.value(cx, "routes") {
             for item in cx.list(node, "`routes`", "- receiver: …").unwrap_or_default() {
@@ -219,14 +222,12 @@ fn matchers(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Vec<String> {
             all.extend(written(cx, item));
         }
     }
-    for (key, op) in [("match", Op::Equal), ("match_re", Op::Match)] {
+    for (key, what, op) in [("match", "`match`", Op::Equal), ("match_re", "`match_re`", Op::Match)] {
         let Some((span, node)) = fields.value(cx, key) else { continue };
-        let Value::Map(entries) = &node.value else {
-            cx.error_with(span, format!("`{key}` must be a map, and this is {}", node.kind()), "write `name: value`");
-            continue;
-        };
-        for (name, value) in entries {
-            all.extend(pair(cx, name, op, value));
+        // Says what is wrong with the map and its keys; the labels' names are not ours to know.
+        Fields::open(cx, node, span, what);
+        if let Value::Map(entries) = &node.value {
+            all.extend(entries.iter().filter_map(|(name, value)| pair(cx, name, op, value)));
         }
     }
     all
@@ -263,11 +264,10 @@ fn pair(cx: &mut Context<'_>, name: &Node, op: Op, value: &Node) -> Option<Strin
         Value::Null => Some(String::new()),
         Value::List(_) | Value::Map(_) => None,
     };
-    for node in [name, value] {
-        cx.source.show(node.span);
-        if text(node).is_none() {
-            cx.error(node.span, format!("a label must be a single value, and this is {}", node.kind()));
-        }
+    cx.source.show(name.span);
+    cx.source.show(value.span);
+    if text(value).is_none() {
+        cx.error(value.span, format!("a label must be a single value, and this is {}", value.kind()));
     }
     if op == Op::Match && matches!(value.value, Value::Null) {
         cx.error(name.span, "a regular expression is missing here; Alertmanager refuses it, too");

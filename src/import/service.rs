@@ -190,7 +190,7 @@ pub(super) fn webhook<'n>(
         _ => part.global.has_credentials,
     };
     if has_credentials {
-        return Err("its `http_config` holds credentials, and a webhook cannot send any yet".to_owned());
+        return Err("its `http_config` holds credentials or headers, and a webhook cannot send any yet".to_owned());
     }
     let name = variable_name(&[part.name, "webhook url"]);
     match url {
@@ -225,7 +225,7 @@ pub(super) fn hint(stem: &str, keys: &[&str]) -> String {
     }
     .to_owned();
     if keys.contains(&"http_config") {
-        hint.push_str("; no credentials are sent, certificates are verified, HTTPS_PROXY is honoured");
+        hint.push_str("; certificates are verified, HTTPS_PROXY is honoured");
     }
     hint
 }

@@ -368,6 +368,14 @@ fn the_head_tells_what_alertmanager_needs() {
         "head_of_one_route",
         head("  group_by: [alertname, 'a b']\n  group_wait: 30s\n  routes: [{repeat_interval: 1h}]")
     );
+    let repeats = |route: &str, expected: &str| {
+        let head = head(route);
+        assert!(head.contains(&format!("#       repeat_interval: {expected} #")), "{head}");
+    };
+    repeats("", "4h");
+    repeats("  repeat_interval: 12h", "12h");
+    repeats("  repeat_interval: 12h\n  routes: [{repeat_interval: 1d}]", "12h");
+    repeats("  routes: [{repeat_interval: 1d}]", "4h");
     insta::assert_snapshot!("head_of_routes_that_stay", head("  routes: [{group_by: [x]}]"));
 }
 
@@ -400,7 +408,7 @@ route:
   routes:
   - receiver: A
     matchers: [a=~"(", b==c]
-    match_re: {x: '[', '': y, z: [1]}
+    match_re: {x: '[', '': y, z: [1], n: , a: b, a: c}
     continue: maybe
   - receiver: nobody
     matchers: a=b
