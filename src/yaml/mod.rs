@@ -1,7 +1,7 @@
 //! YAML files as people write them: every part knows its place, and every problem is reported at once.
 //!
-//! [`parse`] makes a [`Document`]: the tree of the file (`node`) and a [`Context`] (`walk`) that collects what is
-//! wrong while the tree is walked; [`Fields`] takes the entries of a map and reports the rest. What people read of it is
+//! `parse` makes a `Document`: the tree of the file (`node`) and a `Context` (`walk`) that collects what is
+//! wrong while the tree is walked; `Fields` takes the entries of a map and reports the rest. What people read of it is
 //! a [`problem::Problem`]. What the files mean is the business of those who walk.
 
 pub mod duration;
