@@ -5,6 +5,7 @@ pub mod demo;
 pub mod rejected;
 pub mod route;
 pub mod serve;
+pub mod test;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -29,6 +30,8 @@ enum Command {
     Check(check::Args),
     /// Say which receivers a set of labels reaches
     Route(route::Args),
+    /// Run tests of a routes file: who is told of which alert, and what is new over time
+    Test(test::Args),
     /// List bodies and alerts that were refused
     Rejected(rejected::Args),
 }
@@ -43,6 +46,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, &mut out),
         Command::Check(args) => check::run(args, &mut out, &mut err),
         Command::Route(args) => route::run(args, &mut out, &mut err),
+        Command::Test(args) => test::run(&args, &mut out, &mut err),
         Command::Rejected(args) => rejected::run(&args, &mut out),
     };
     result.unwrap_or_else(|error| {
