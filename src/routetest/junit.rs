@@ -72,3 +72,94 @@ fn escape(text: &str) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use roxmltree::{Document, Node};
+
+    use super::super::judge::Failure;
+    use super::super::report::Tested;
+    use super::*;
+
+    fn failure(at: Option<u64>, got: &str) -> Failure {
+        let (expected, because) = ("[a]".to_owned(), "r {a=\"<b>\"} takes it".to_owned());
+        Failure { at: at.map(Duration::from_secs), what: "receivers", expected, got: got.to_owned(), because }
+    }
+
+    fn test(name: &str, failures: Vec<Failure>) -> Tested {
+        Tested { name: name.to_owned(), at: (3, 5), failures }
+    }
+
+    fn elements<'a>(of: Node<'a, 'a>) -> Vec<Node<'a, 'a>> {
+        of.children().filter(Node::is_element).collect()
+    }
+
+    #[test]
+    fn is_what_ci_systems_read() {
+        let failed = test("second", vec![failure(None, "[]"), failure(Some(15), "[b]")]);
+        let files = [
+            FileReport { name: "a.yaml".to_owned(), tests: Ok(vec![test("first", vec![]), failed]) },
+            FileReport { name: "b.yaml".to_owned(), tests: Err(vec!["cannot".to_owned(), "be read".to_owned()]) },
+            FileReport { name: "c.yaml".to_owned(), tests: Ok(vec![]) },
+        ];
+        let xml = render(&files);
+        let document = Document::parse(&xml).unwrap();
+        assert!(document.root_element().has_tag_name("testsuites"));
+        let suites = elements(document.root_element());
+        let attributes: Vec<_> = suites
+            .iter()
+            .map(|suite| {
+                assert!(suite.has_tag_name("testsuite"));
+                ["name", "tests", "failures", "errors", "skipped"].map(|name| suite.attribute(name).unwrap())
+            })
+            .collect();
+        assert_eq!(
+            attributes,
+            [["a.yaml", "2", "1", "0", "0"], ["b.yaml", "1", "0", "1", "0"], ["c.yaml", "0", "0", "0", "0"],]
+        );
+        let cases = elements(suites[0]);
+        let names: Vec<_> = cases.iter().map(|case| case.attribute("name").unwrap()).collect();
+        assert_eq!((names, elements(cases[0]).len()), (vec!["first", "second"], 0));
+        let texts: Vec<_> = elements(cases[1])
+            .into_iter()
+            .map(|failure| (failure.tag_name().name(), failure.attribute("message").unwrap(), failure.text().unwrap()))
+            .collect();
+        let text = |got: &str| format!("a.yaml:3:5\nexp: [a]\ngot: {got}\nbecause r {{a=\"<b>\"}} takes it");
+        assert_eq!(
+            texts,
+            [("failure", "receivers", text("[]").as_str()), ("failure", "at 15s: receivers", text("[b]").as_str()),]
+        );
+        let error = elements(elements(suites[1])[0])[0];
+        assert_eq!((error.tag_name().name(), error.text()), ("error", Some("cannot\nbe read")));
+    }
+
+    #[test]
+    fn what_xml_cannot_hold_is_written_out() {
+        assert_eq!(escape("a\u{1b}[31m\u{0}\u{ffff}é\u{85}"), "a\\u{1b}[31m\\u{0}\\u{ffff}é\u{85}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(name in any::<String>(), line in any::<String>(), got in any::<String>()) {
+            let tests = Ok(vec![test(&name, vec![failure(None, &got)])]);
+            let files = [FileReport { name: line.clone(), tests }, FileReport { name: name.clone(), tests: Err(vec![line.clone()]) }];
+            let xml = render(&files);
+            let document = Document::parse(&xml).unwrap();
+            let possible = |text: &str| !text.chars().any(|c| (c < ' ' && !"\t\r\n".contains(c)) || "\u{fffe}\u{ffff}".contains(c));
+            let (suite, unusable) = (elements(document.root_element())[0], elements(document.root_element())[1]);
+            if possible(&name) && possible(&line) {
+                prop_assert_eq!(suite.attribute("name").unwrap(), &line);
+                prop_assert_eq!(elements(suite)[0].attribute("name").unwrap(), &name);
+                prop_assert_eq!(elements(elements(unusable)[0])[0].text().unwrap_or_default(), &line);
+            }
+            if possible(&got) {
+                let text = elements(elements(suite)[0])[0].text().unwrap().to_owned();
+                let got = format!("got: {got}\n");
+                prop_assert!(text.contains(&got), "{} in {}", got, text);
+            }
+        }
+    }
+}

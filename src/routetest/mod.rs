@@ -14,6 +14,8 @@ pub mod report;
 pub mod simulate;
 mod site;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
