@@ -171,7 +171,7 @@ impl Session<'_> {
                 is_enough = false;
                 writeln!(
                     err,
-                    "error: {} % of the routes of {} are reached, --coverage={percent} wants more",
+                    "error: {} % of the routes of {} are reached, and --coverage={percent} asks for more",
                     coverage.percent(),
                     routes.name
                 )?;

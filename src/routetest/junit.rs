@@ -15,7 +15,7 @@ pub fn render(files: &[FileReport]) -> String {
 }
 
 fn suite(xml: &mut String, file: &FileReport) {
-    let name = escape(&file.name);
+    let name = attribute(&file.name);
     let (tests, failures, errors) = match &file.tests {
         Ok(tests) => (tests.len(), tests.iter().filter(|test| !test.failures.is_empty()).count(), 0),
         Err(_) => (1, 0, 1),
@@ -23,24 +23,24 @@ fn suite(xml: &mut String, file: &FileReport) {
     let counts = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"0\"");
     let _ = writeln!(xml, "  <testsuite name=\"{name}\" {counts}>");
     match &file.tests {
-        Err(lines) => {
+        Err(problems) => {
             let _ = writeln!(xml, "    <testcase classname=\"{name}\" name=\"{name}\">");
-            let text = escape(&lines.join("\n"));
+            let text = text(problems.join("\n").trim_end());
             let _ = writeln!(xml, "      <error message=\"the file could not be run\">{text}</error>");
             xml.push_str("    </testcase>\n");
         }
         Ok(tests) => {
             for test in tests {
-                let _ = write!(xml, "    <testcase classname=\"{name}\" name=\"{}\"", escape(&test.name));
+                let _ = write!(xml, "    <testcase classname=\"{name}\" name=\"{}\"", attribute(&test.name));
                 if test.failures.is_empty() {
                     xml.push_str("/>\n");
                     continue;
                 }
                 xml.push_str(">\n");
                 for failure in &test.failures {
-                    let message = escape(&failure.to_string());
+                    let message = attribute(&failure.to_string());
                     let place = format!("{}:{}:{}", file.name, test.at.0, test.at.1);
-                    let text = escape(&[&[place][..], &details(failure)].concat().join("\n"));
+                    let text = text(&[&[place][..], &details(failure)].concat().join("\n"));
                     let _ = writeln!(xml, "      <failure message=\"{message}\">{text}</failure>");
                 }
                 xml.push_str("    </testcase>\n");
@@ -50,21 +50,22 @@ fn suite(xml: &mut String, file: &FileReport) {
     xml.push_str("  </testsuite>\n");
 }
 
-/// For text and for attributes in double quotes. What XML 1.0 cannot hold at all, not even escaped, is written as Rust
-/// does: `\u{1b}`.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
+/// For an attribute in double quotes, where line ends and tabs would become blanks.
+fn attribute(value: &str) -> String {
+    text(value).replace('\n', "&#10;").replace('\t', "&#9;")
+}
+
+/// For the text of an element. What XML 1.0 cannot hold at all, not even escaped, is written as Rust does: `\u{1b}`.
+fn text(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    for c in value.chars() {
         match c {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
-            // Attributes lose them otherwise.
-            '\n' => escaped.push_str("&#10;"),
-            '\t' => escaped.push_str("&#9;"),
             '\r' => escaped.push_str("&#13;"),
-            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => {
+            c if c < ' ' && !matches!(c, '\n' | '\t') || matches!(c, '\u{fffe}' | '\u{ffff}') => {
                 let _ = write!(escaped, "{}", c.escape_unicode());
             }
             c => escaped.push(c),
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_xml_cannot_hold_is_written_out() {
-        assert_eq!(escape("a\u{1b}[31m\u{0}\u{ffff}é\u{85}"), "a\\u{1b}[31m\\u{0}\\u{ffff}é\u{85}");
+        assert_eq!(text("a\u{1b}[31m\u{0}\u{ffff}é\u{85}"), "a\\u{1b}[31m\\u{0}\\u{ffff}é\u{85}");
     }
 
     proptest! {
@@ -153,7 +154,7 @@ mod tests {
             if possible(&name) && possible(&line) {
                 prop_assert_eq!(suite.attribute("name").unwrap(), &line);
                 prop_assert_eq!(elements(suite)[0].attribute("name").unwrap(), &name);
-                prop_assert_eq!(elements(elements(unusable)[0])[0].text().unwrap_or_default(), &line);
+                prop_assert_eq!(elements(elements(unusable)[0])[0].text().unwrap_or_default(), line.trim_end());
             }
             if possible(&got) {
                 let text = elements(elements(suite)[0])[0].text().unwrap().to_owned();

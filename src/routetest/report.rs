@@ -12,7 +12,7 @@ use crate::yaml::problem::count;
 pub struct FileReport {
     /// Its name, as it was given.
     pub name: String,
-    /// Its tests, or the lines that say why there are none.
+    /// Its tests, or what says why there are none: each in one or several lines.
     pub tests: Result<Vec<Tested>, Vec<String>>,
 }
 
@@ -47,8 +47,8 @@ impl FileReport {
     pub fn failures(&self) -> String {
         let mut text = String::new();
         match &self.tests {
-            Err(lines) => {
-                for line in lines.iter().flat_map(|lines| lines.lines()) {
+            Err(problems) => {
+                for line in problems.join("\n").trim_end().lines() {
                     let indented = if line.is_empty() { String::new() } else { format!("    {line}") };
                     let _ = writeln!(text, "{indented}");
                 }
