@@ -127,7 +127,7 @@ impl Session<'_> {
         let own = draft.config().map(|config| path.parent().unwrap_or(Path::new("")).join(config));
         let routes = self.routes(own.as_deref().unwrap_or(&args.config));
         let names = routes.config.as_ref().ok().map(receivers);
-        let cases = draft.cases(&World { receivers: names.as_deref() });
+        let cases = draft.cases(&World { routes: &routes.name, receivers: names.as_deref() });
         let problems = cases.as_ref().err().into_iter().flatten().map(|problem| problem.render(&name) + "\n");
         let why_no_routes = routes.config.as_ref().err().into_iter().flatten().cloned();
         let lines: Vec<String> = problems.chain(why_no_routes).collect();

@@ -25,6 +25,8 @@ pub struct Draft<'a>(Document<'a>);
 /// What the rest of the world says, to hold a test file against.
 #[derive(Debug, Clone, Copy)]
 pub struct World<'a> {
+    /// The name of routes.yaml.
+    pub routes: &'a str,
     /// The names of the receivers of routes.yaml; `None` where that cannot be used, and then they are not looked at.
     pub receivers: Option<&'a [ReceiverName]>,
 }
@@ -65,23 +67,20 @@ impl Draft<'_> {
             cx.error_with(root.span, "the file is empty", "it needs at least `tests`");
             None
         } else {
-            file(&mut cx, &root, &Receivers(world.receivers))
+            file(&mut cx, &root, world)
         };
         let problems = cx.finish();
         if problem::is_sound(&problems) { Ok(cases.unwrap_or_default()) } else { Err(problems) }
     }
 }
 
-/// The receivers of routes.yaml; `None` where they are not known.
-pub(super) struct Receivers<'a>(Option<&'a [ReceiverName]>);
-
-impl Receivers<'_> {
+impl World<'_> {
     /// The receiver with this name. Reports one that routes.yaml does not have.
-    pub(super) fn get(&self, cx: &mut Context<'_>, at: Span, text: &str) -> Option<ReceiverName> {
-        let Some(known) = self.0 else { return Some(text.into()) };
+    pub(super) fn receiver(&self, cx: &mut Context<'_>, at: Span, text: &str) -> Option<ReceiverName> {
+        let Some(known) = self.receivers else { return Some(text.into()) };
         let found = known.iter().find(|name| name.as_str() == text);
         if found.is_none() {
-            let message = format!("routes.yaml has no receiver {}", quote(text));
+            let message = format!("{} has no receiver {}", self.routes, quote(text));
             let hint = if let Some(near) = closest(text, known.iter().map(ReceiverName::as_str)) {
                 format!("did you mean {}?", quote(near))
             } else {
@@ -94,11 +93,11 @@ impl Receivers<'_> {
     }
 
     /// A list of receivers, perhaps an empty one.
-    pub(super) fn list(&self, cx: &mut Context<'_>, node: &Node) -> Option<Vec<ReceiverName>> {
+    pub(super) fn receivers(&self, cx: &mut Context<'_>, node: &Node) -> Option<Vec<ReceiverName>> {
         let mut receivers = Vec::new();
         for item in cx.list(node, "`receivers`", "[NAME]")? {
             let Some(text) = cx.text(item, "the name of a receiver") else { continue };
-            let Some(name) = self.get(cx, item.span, text) else { continue };
+            let Some(name) = self.receiver(cx, item.span, text) else { continue };
             if receivers.contains(&name) {
                 cx.error_with(item.span, format!("the receiver {} is named twice", quote(text)), "remove one of them");
             }
@@ -108,7 +107,7 @@ impl Receivers<'_> {
     }
 }
 
-fn file(cx: &mut Context<'_>, root: &Node, receivers: &Receivers<'_>) -> Option<Vec<Case>> {
+fn file(cx: &mut Context<'_>, root: &Node, world: &World<'_>) -> Option<Vec<Case>> {
     let mut fields = Fields::open(cx, root, root.span, "the file")?;
     if let Some(node) = fields.take(cx, "config") {
         cx.text(node, "`config`");
@@ -120,20 +119,20 @@ fn file(cx: &mut Context<'_>, root: &Node, receivers: &Receivers<'_>) -> Option<
         cx.error_with(tests?.span, "`tests` must not be empty", "a file that tests nothing would always pass");
     }
     let mut names: Vec<(String, Span)> = Vec::new();
-    let cases = items.iter().filter_map(|item| case(cx, item, receivers, &mut names));
+    let cases = items.iter().filter_map(|item| case(cx, item, world, &mut names));
     Some(cases.collect())
 }
 
-fn case(cx: &mut Context<'_>, node: &Node, receivers: &Receivers<'_>, names: &mut Vec<(String, Span)>) -> Option<Case> {
+fn case(cx: &mut Context<'_>, node: &Node, world: &World<'_>, names: &mut Vec<(String, Span)>) -> Option<Case> {
     let mut fields = Fields::open(cx, node, node.span, "a test")?;
     let name = fields.require(cx, "name").and_then(|node| name(cx, node, names));
     let labels = fields.require(cx, "labels").and_then(|node| {
         let labels: Labels = labels(cx, node)?.into_iter().collect();
         not_empty(cx, node.span, &labels)
     });
-    let expected = fields.take(cx, "receivers").map(|node| receivers.list(cx, node));
+    let expected = fields.take(cx, "receivers").map(|node| world.receivers(cx, node));
     let steps = match fields.take_with_key(cx, "steps") {
-        Some((at, node)) => steps::steps(cx, node, at, labels.as_ref(), receivers),
+        Some((at, node)) => steps::steps(cx, node, at, labels.as_ref(), world),
         None => Some(Vec::new()),
     };
     let asks = |key| fields.has(key);
@@ -232,7 +231,7 @@ mod tests {
         let receivers = ["oncall", "team-slack", "dashboards"].map(ReceiverName::from);
         let lines = |problems: &[Problem]| problems.iter().map(|problem| problem.one_line("f")).collect::<Vec<_>>();
         let draft = open(text.as_bytes()).map_err(|problem| lines(&[*problem]))?;
-        draft.cases(&World { receivers: Some(&receivers) }).map_err(|problems| lines(&problems))
+        draft.cases(&World { routes: "routes.yaml", receivers: Some(&receivers) }).map_err(|problems| lines(&problems))
     }
 
     /// A whole file and everything that is wrong with it.
@@ -434,7 +433,8 @@ tests:
     #[test]
     fn without_routes_yaml_the_rest_is_still_checked() {
         let text = "tests: [{name: a, labels: {a: b}, receivers: [whoever], steps: [{at: 1}]}]";
-        let problems = open(text.as_bytes()).unwrap().cases(&World { receivers: None }).unwrap_err();
+        let problems =
+            open(text.as_bytes()).unwrap().cases(&World { routes: "routes.yaml", receivers: None }).unwrap_err();
         let lines: Vec<_> = problems.iter().map(|problem| problem.one_line("f")).collect();
         let hint = "durations are written as `30s`, `4h` or `1d12h`";
         assert_eq!(lines, [format!("f:1:70: error: `at`: the number needs a unit; {hint}")]);

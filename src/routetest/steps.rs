@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::file::{Receivers, labels, not_empty};
+use super::file::{World, labels, not_empty};
 use super::{Decisions, Sent, Step};
 use crate::alert::{Labels, Status};
 use crate::notification::Reason;
@@ -24,7 +24,7 @@ pub(super) fn steps(
     node: &Node,
     at: Span,
     of_case: Option<&Labels>,
-    receivers: &Receivers<'_>,
+    world: &World<'_>,
 ) -> Option<Vec<Step>> {
     let items = cx.list(node, "`steps`", "- { at: 0s, status: firing, decisions: first }")?;
     if items.is_empty() {
@@ -35,7 +35,7 @@ pub(super) fn steps(
     let mut latest = Duration::ZERO;
     let mut is_whole = true;
     for item in items {
-        let Some(step) = step(cx, item, &mut latest, of_case, receivers) else {
+        let Some(step) = step(cx, item, &mut latest, of_case, world) else {
             is_whole = false;
             continue;
         };
@@ -50,7 +50,7 @@ fn step(
     node: &Node,
     latest: &mut Duration,
     of_case: Option<&Labels>,
-    receivers: &Receivers<'_>,
+    world: &World<'_>,
 ) -> Option<Step> {
     let mut fields = Fields::open(cx, node, node.span, "a step")?;
     let at = fields.require(cx, "at").and_then(|node| {
@@ -63,8 +63,8 @@ fn step(
         Some(at)
     });
     let sent = sent(cx, &mut fields, of_case);
-    let expected = fields.take(cx, "receivers").map(|node| receivers.list(cx, node));
-    let decisions = fields.take(cx, "decisions").map(|node| decisions(cx, node, receivers));
+    let expected = fields.take(cx, "receivers").map(|node| world.receivers(cx, node));
+    let decisions = fields.take(cx, "decisions").map(|node| decisions(cx, node, world));
     fields.close(cx, &STEP_NOTES);
     Some(Step { at: at?, sent: sent?, receivers: flat(expected)?, decisions: flat(decisions)? })
 }
@@ -134,11 +134,11 @@ fn status(cx: &mut Context<'_>, node: &Node) -> Option<Status> {
 }
 
 /// A reason, a list of reasons, or a map of receivers to these.
-fn decisions(cx: &mut Context<'_>, node: &Node, receivers: &Receivers<'_>) -> Option<Decisions> {
+fn decisions(cx: &mut Context<'_>, node: &Node, world: &World<'_>) -> Option<Decisions> {
     let Value::Map(entries) = &node.value else { return reasons(cx, node).map(Decisions::All) };
     let mut each: Vec<(crate::notification::ReceiverName, Vec<Reason>)> = Vec::with_capacity(entries.len());
     for (key, value) in entries {
-        let name = cx.text(key, "the name of a receiver").and_then(|text| receivers.get(cx, key.span, text));
+        let name = cx.text(key, "the name of a receiver").and_then(|text| world.receiver(cx, key.span, text));
         let reasons = reasons(cx, value);
         let (Some(name), Some(reasons)) = (name, reasons) else { continue };
         if each.iter().any(|(known, _)| *known == name) {

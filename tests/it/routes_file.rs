@@ -3,7 +3,8 @@
 use alertrouter::config::{self, secret};
 use alertrouter::yaml::problem::Severity;
 
-use crate::harness::process::{debian, run};
+use crate::harness::Folder;
+use crate::harness::process::{alertrouter, debian, run};
 
 fn root(name: &str) -> String {
     format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -31,14 +32,58 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     found
 }
 
+/// What a YAML example is.
+#[derive(Debug, PartialEq, Eq)]
+enum Example {
+    RoutesYaml,
+    RouteTest,
+    AlertmanagerYml,
+}
+
+/// The YAML examples of the README.
+fn examples(wanted: &Example) -> Vec<String> {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let kind = |block: &String| match () {
+        () if block.contains("webhook_configs") => Example::AlertmanagerYml,
+        () if block.lines().any(|line| line == "tests:") => Example::RouteTest,
+        () => Example::RoutesYaml,
+    };
+    blocks(&readme, "yaml").into_iter().filter(|block| kind(block) == *wanted).collect()
+}
+
+#[tokio::test]
+async fn the_route_tests_of_the_readme_pass() {
+    let (routes, tests) = (examples(&Example::RoutesYaml), examples(&Example::RouteTest));
+    assert!(!tests.is_empty());
+    // They are about the whole example of a routes.yaml, which they name as their neighbour.
+    let whole = routes.iter().find(|block| block.contains("route:")).unwrap();
+    for test in tests {
+        let folder = Folder::new();
+        std::fs::write(folder.0.join("routes.yaml"), whole).unwrap();
+        std::fs::create_dir(folder.0.join("tests")).unwrap();
+        std::fs::write(folder.0.join("tests/routes.test.yaml"), &test).unwrap();
+        let mut command = alertrouter();
+        command.current_dir(&folder.0).args(["test", "--coverage=100", "tests/routes.test.yaml"]);
+        let said = run(command).await;
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}\n{test}", said.out);
+    }
+}
+
+/// What `make routes` runs, so that `cargo test` says it too.
+#[tokio::test]
+async fn the_shipped_routes_do_what_they_promise() {
+    let mut command = alertrouter();
+    command.current_dir(root("")).args(["test", "--coverage=100", "tests/routes.test.yaml"]);
+    let said = run(command).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    assert!(said.out.contains("\ncoverage: 4 of 4 routes (100 %)\n"), "{}", said.out);
+}
+
 #[test]
 fn every_routes_yaml_of_the_readme_is_read() {
-    let readme = std::fs::read_to_string(root("README.md")).unwrap();
-    let all = blocks(&readme, "yaml");
-    // The others are for Alertmanager.
-    let routes: Vec<_> = all.iter().filter(|block| !block.contains("webhook_configs")).collect();
-    assert!(!routes.is_empty(), "{all:?}");
-    for block in routes {
+    let routes = examples(&Example::RoutesYaml);
+    assert!(!routes.is_empty());
+    for block in &routes {
         // A part of a file, as in the section of a receiver, becomes a whole one.
         let whole = if block.contains("route:") {
             block.clone()
