@@ -26,7 +26,7 @@ route:
     - matchers: [severity="warning"]
 "#;
 
-const PASSES: &str = r#"tests:
+const PASSES: &str = "tests:
   - name: criticals page
     labels: { alertname: Down, severity: critical }
     receivers: [team-slack, oncall]
@@ -40,9 +40,9 @@ const PASSES: &str = r#"tests:
       - { at: 0s, status: firing, from: am-1, receivers: [audit, oncall, team-slack], decisions: first }
       - { at: 15s, status: firing, from: am-2, receivers: [], decisions: duplicate }
       - { at: 1h, status: resolved, from: am-2, decisions: resolved }
-"#;
+";
 
-const FAILS: &str = r#"tests:
+const FAILS: &str = "tests:
   - name: criticals page
     labels: { alertname: Down, severity: warning }
     receivers: [oncall, team-slack]
@@ -56,7 +56,7 @@ const FAILS: &str = r#"tests:
       - { at: 15s, status: firing, from: am-2, receivers: [team-slack], decisions: { team-slack: first } }
       - { at: 4h, status: firing, from: am-1, receivers: [], decisions: duplicate }
       - { at: 6h, decisions: refired }
-"#;
+";
 
 const BROKEN: &str = "tests:
   - name: a
