@@ -3,7 +3,7 @@
 //! The modules in reading order: what Alertmanager says ([`alert`]), what a receiver is told ([`notification`]), who
 //! is told ([`route`]), what is new ([`dedup`]), what is kept ([`store`]), how each service is spoken to ([`receiver`]),
 //! how that is made true ([`deliver`]), how alerts come in ([`http`]); [`config`] reads routes.yaml (by way of [`yaml`]),
-//! [`app`] puts it together, [`cli`] is what one types. `ARCHITECTURE.md` is the map.
+//! [`rules`] reads Prometheus' rule files and holds them against it; [`app`] puts it together, [`cli`] is what one types. `ARCHITECTURE.md` is the map.
 
 pub mod alert;
 pub mod app;
@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod notification;
 pub mod receiver;
 pub mod route;
+pub mod rules;
 pub mod standin;
 pub mod store;
 pub mod telemetry;

@@ -14,6 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("store", &["alert", "clock", "dedup", "notification"]),
     ("yaml", &[]),
     ("config", &["notification", "receiver", "route", "yaml"]),
+    ("rules", &["alert", "config", "route", "yaml"]),
     ("metrics", &["alert", "clock", "notification", "store"]),
     ("telemetry", &[]),
     ("deliver", &["clock", "metrics", "notification", "receiver", "store"]),
@@ -23,7 +24,20 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("demo", &["app", "clock", "config", "deliver", "receiver", "standin", "store"]),
     (
         "cli",
-        &["alert", "app", "clock", "config", "demo", "http", "notification", "route", "store", "telemetry", "yaml"],
+        &[
+            "alert",
+            "app",
+            "clock",
+            "config",
+            "demo",
+            "http",
+            "notification",
+            "route",
+            "rules",
+            "store",
+            "telemetry",
+            "yaml",
+        ],
     ),
 ];
 
@@ -35,6 +49,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/store/sqlite/"]),
     ("serde_yaml", &["src/yaml/"]),
     ("regex", &["src/route/"]),
+    ("promql_parser", &["src/rules/"]),
     ("governor", &["src/deliver/pace.rs"]),
     ("moka", &["src/dedup/cache.rs"]),
     ("prometheus_client", &["src/metrics/"]),

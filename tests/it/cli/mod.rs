@@ -3,6 +3,7 @@
 mod logs;
 mod output;
 mod refusals;
+mod rules;
 mod settings;
 mod signals;
 
