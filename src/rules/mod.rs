@@ -151,7 +151,9 @@ pub fn load(paths: &[PathBuf]) -> Result<RuleSet, RulesError> {
         let mut any = found.known_before || !found.problems.is_empty();
         problems.extend(found.problems);
         for candidate in found.files {
-            let file: Arc<str> = candidate.path.display().to_string().into();
+            // Found in `.`, it is called what people call it.
+            let name = candidate.path.strip_prefix(".").unwrap_or(&candidate.path);
+            let file: Arc<str> = name.display().to_string().into();
             let read = read::file(&candidate, &file);
             any |= read.is_rule_file || !read.problems.is_empty();
             files += usize::from(read.is_rule_file);

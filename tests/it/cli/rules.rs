@@ -133,6 +133,8 @@ async fn json_says_what_text_says() {
 async fn strict_fails_on_warnings_about_rules() {
     let file = "groups: [{name: a, rules: [{alert: A, expr: up}]}]";
     let folder = folder(&[("routes.yaml", &shipped_routes()), ("a.yaml", file)]);
+    let found = said(&folder, &["check", "--no-secrets", "--rules", ".", "--format", "json"]).await;
+    assert_eq!(json(&found)["problems"][0]["file"], "a.yaml");
     for format in ["text", "json"] {
         let check = ["check", "--no-secrets", "--rules", "a.yaml", "--format", format];
         assert_eq!(said(&folder, &check).await.code, Some(0), "{format}");
