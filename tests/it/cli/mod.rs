@@ -4,6 +4,7 @@ mod logs;
 mod output;
 mod refusals;
 mod routetest;
+mod rules;
 mod settings;
 mod signals;
 

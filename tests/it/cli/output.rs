@@ -5,7 +5,7 @@ use super::{folder, folder_for, said, shipped_routes};
 use crate::harness::process::{Router, Said};
 use crate::harness::{Services, http};
 
-pub fn show(said: &Said) -> String {
+pub(super) fn show(said: &Said) -> String {
     format!("exit code {}\n--- stdout\n{}--- stderr\n{}", said.code.unwrap(), said.out, said.err)
 }
 
