@@ -1,10 +1,12 @@
 //! `alertrouter test`: unit tests for routes.
 
+use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +23,9 @@ use crate::routetest::judge::judge;
 use crate::routetest::report::{self, FileReport, Tested};
 use crate::routetest::simulate::{Seen, simulate};
 use crate::routetest::{Case, junit};
+use crate::rules::{self, RuleSet};
 use crate::store::sqlite::{self, SqliteStore};
+use crate::yaml::problem::InFile;
 
 /// Runs tests of routes.yaml.
 #[derive(Debug, clap::Args)]
@@ -50,7 +54,7 @@ pub struct Args {
 /// # Errors
 /// If no store can be made in the temporary folder, or `out`, `err` or the JUnit file cannot be written.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let mut session = Session { args, routes: Vec::new() };
+    let mut session = Session { args, routes: Vec::new(), rules: HashMap::new() };
     let mut reports = Vec::with_capacity(args.files.len());
     for path in &args.files {
         let name = path.display().to_string();
@@ -84,6 +88,8 @@ struct Session<'a> {
     args: &'a Args,
     /// Every routes.yaml that was asked for.
     routes: Vec<Routes>,
+    /// What was loaded from these paths, or why that cannot be used.
+    rules: HashMap<Vec<PathBuf>, Rc<Result<RuleSet, Vec<String>>>>,
 }
 
 struct Routes {
@@ -124,13 +130,17 @@ impl Session<'_> {
         let name = path.display().to_string();
         let bytes = file::read(path).map_err(|error| vec![format!("cannot read {name}: {error}")])?;
         let draft = file::open(&bytes).map_err(|problem| vec![problem.render(&name)])?;
-        let own = draft.config().map(|config| path.parent().unwrap_or(Path::new("")).join(config));
+        let beside = |file: &str| path.parent().unwrap_or(Path::new("")).join(file);
+        let rules = self.rules(draft.rule_files().into_iter().map(beside));
+        let own = draft.config().map(beside);
         let routes = self.routes(own.as_deref().unwrap_or(&args.config));
         let names = routes.config.as_ref().ok().map(receivers);
-        let cases = draft.cases(&World { routes: &routes.name, receivers: names.as_deref() });
+        let world = World { routes: &routes.name, receivers: names.as_deref(), rules: (*rules).as_ref().ok() };
+        let cases = draft.cases(&world);
         let problems = cases.as_ref().err().into_iter().flatten().map(|problem| problem.render(&name) + "\n");
         let why_no_routes = routes.config.as_ref().err().into_iter().flatten().cloned();
-        let lines: Vec<String> = problems.chain(why_no_routes).collect();
+        let why_no_rules = (*rules).as_ref().err().into_iter().flatten().cloned();
+        let lines: Vec<String> = problems.chain(why_no_routes).chain(why_no_rules).collect();
         match cases {
             Ok(cases) if lines.is_empty() => Ok((cases, routes)),
             _ => Err(lines),
@@ -141,7 +151,7 @@ impl Session<'_> {
     fn routes(&mut self, path: &Path) -> &mut Routes {
         let key = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let at = self.routes.iter().position(|routes| routes.path == key).unwrap_or_else(|| {
-            let name = shown(&key, path);
+            let name = shown(path);
             let config = match config::load(path, &config::Options::without_secrets()) {
                 Ok(loaded) => Ok(loaded.config),
                 Err(ConfigError::Invalid { problems, .. }) => {
@@ -156,6 +166,19 @@ impl Session<'_> {
             self.routes.len() - 1
         });
         &mut self.routes[at]
+    }
+
+    /// The rules at these paths, which are read once.
+    fn rules(&mut self, paths: impl Iterator<Item = PathBuf>) -> Rc<Result<RuleSet, Vec<String>>> {
+        let paths: Vec<PathBuf> = paths.map(|path| shown(&path).into()).collect();
+        let load = |paths: &Vec<PathBuf>| {
+            let render = |file: InFile| {
+                let name = file.file;
+                file.problems.into_iter().map(move |problem| problem.render(&name) + "\n")
+            };
+            Rc::new(rules::load(paths).map_err(|error| error.problems.into_iter().flat_map(render).collect()))
+        };
+        Rc::clone(self.rules.entry(paths).or_insert_with_key(load))
     }
 
     /// Says how much of each routes.yaml was reached, and whether that is enough.
@@ -186,10 +209,11 @@ fn receivers(config: &Config) -> Vec<ReceiverName> {
 }
 
 /// A path as people would write it: relative if it is below the working folder.
-fn shown(canonical: &Path, given: &Path) -> String {
+fn shown(path: &Path) -> String {
     let here = std::env::current_dir().and_then(|here| here.canonicalize());
-    let relative = here.ok().and_then(|here| canonical.strip_prefix(here).ok().map(Path::to_owned));
-    relative.unwrap_or_else(|| given.to_owned()).display().to_string()
+    let relative = || Some(path.canonicalize().ok()?.strip_prefix(here.ok()?).ok()?.to_owned());
+    let shown = relative().unwrap_or_else(|| path.to_owned());
+    if shown.as_os_str().is_empty() { ".".to_owned() } else { shown.display().to_string() }
 }
 
 /// What comes of the steps of these cases, in a store of their own.

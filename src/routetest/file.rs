@@ -1,15 +1,17 @@
 //! A test file: strict, every problem at once and where it stands.
 
-use super::{Case, steps};
+use super::{Case, from_rules, steps};
 use crate::alert::Labels;
 use crate::notification::ReceiverName;
+use crate::rules::RuleSet;
 use crate::yaml::problem::{self, Problem};
 use crate::yaml::{self, Context, Document, Fields, Limits, Node, Note, Shown, Span, Value, closest, quote};
 
 const PROMTOOL: &str = "tests of rules are run by `promtool test rules`";
 const FILE_NOTES: [Note; 2] =
     [Note::Instead("evaluation_interval", PROMTOOL), Note::Instead("group_eval_order", PROMTOOL)];
-const CASE_NOTES: [Note; 7] = [
+const CASE_NOTES: [Note; 8] = [
+    Note::Instead("alertname", "it is one of the `labels`; `alert` takes those of a rule"),
     Note::Instead("interval", PROMTOOL),
     Note::Instead("input_series", PROMTOOL),
     Note::Instead("alert_rule_test", PROMTOOL),
@@ -29,6 +31,8 @@ pub struct World<'a> {
     pub routes: &'a str,
     /// The names of the receivers of routes.yaml; `None` where that cannot be used, and then they are not looked at.
     pub receivers: Option<&'a [ReceiverName]>,
+    /// What the test file's `rule_files` hold; `None` where they cannot be used, and then alerts are not looked up.
+    pub rules: Option<&'a RuleSet>,
 }
 
 /// Reads the bytes of a test file, and not much more than it may have.
@@ -51,10 +55,19 @@ impl Draft<'_> {
     /// The path of routes.yaml that the file names, relative to its own folder.
     #[must_use]
     pub fn config(&self) -> Option<&str> {
+        scalar(self.entry("config")?)
+    }
+
+    /// The paths of rule files, or of folders with rule files, that the file names, relative to its own folder.
+    #[must_use]
+    pub fn rule_files(&self) -> Vec<&str> {
+        let Some(Node { value: Value::List(items), .. }) = self.entry("rule_files") else { return Vec::new() };
+        items.iter().filter_map(scalar).collect()
+    }
+
+    fn entry(&self, wanted: &str) -> Option<&Node> {
         let Value::Map(entries) = &self.0.root.value else { return None };
-        let is_it = |key: &Node| matches!(&key.value, Value::Scalar(text) if text == "config");
-        let (_, value) = entries.iter().find(|(key, _)| is_it(key))?;
-        if let Value::Scalar(text) = &value.value { Some(text) } else { None }
+        entries.iter().find(|(key, _)| scalar(key) == Some(wanted)).map(|(_, value)| value)
     }
 
     /// The tests.
@@ -72,6 +85,10 @@ impl Draft<'_> {
         let problems = cx.finish();
         if problem::is_sound(&problems) { Ok(cases.unwrap_or_default()) } else { Err(problems) }
     }
+}
+
+fn scalar(node: &Node) -> Option<&str> {
+    if let Value::Scalar(text) = &node.value { Some(text) } else { None }
 }
 
 impl World<'_> {
@@ -112,6 +129,13 @@ fn file(cx: &mut Context<'_>, root: &Node, world: &World<'_>) -> Option<Vec<Case
     if let Some(node) = fields.take(cx, "config") {
         cx.text(node, "`config`");
     }
+    let has_rules = fields.has("rule_files");
+    if let Some(node) = fields.take(cx, "rule_files") {
+        let named = cx.texts(node, "`rule_files`", "[../rules]");
+        if named.is_some_and(|named| named.is_empty()) {
+            cx.error_with(node.span, "`rule_files` must not be empty", "name a rule file, or a folder of them");
+        }
+    }
     let tests = fields.require(cx, "tests");
     fields.close(cx, &FILE_NOTES);
     let items = cx.list(tests?, "`tests`", "- name: …")?;
@@ -119,17 +143,20 @@ fn file(cx: &mut Context<'_>, root: &Node, world: &World<'_>) -> Option<Vec<Case
         cx.error_with(tests?.span, "`tests` must not be empty", "a file that tests nothing would always pass");
     }
     let mut names: Vec<(String, Span)> = Vec::new();
-    let cases = items.iter().filter_map(|item| case(cx, item, world, &mut names));
+    let cases = items.iter().filter_map(|item| case(cx, item, world, has_rules, &mut names));
     Some(cases.collect())
 }
 
-fn case(cx: &mut Context<'_>, node: &Node, world: &World<'_>, names: &mut Vec<(String, Span)>) -> Option<Case> {
+fn case(
+    cx: &mut Context<'_>,
+    node: &Node,
+    world: &World<'_>,
+    has_rules: bool,
+    names: &mut Vec<(String, Span)>,
+) -> Option<Case> {
     let mut fields = Fields::open(cx, node, node.span, "a test")?;
     let name = fields.require(cx, "name").and_then(|node| name(cx, node, names));
-    let labels = fields.require(cx, "labels").and_then(|node| {
-        let labels: Labels = labels(cx, node)?.into_iter().collect();
-        not_empty(cx, node.span, &labels)
-    });
+    let labels = of_alert(cx, &mut fields, world, has_rules);
     let expected = fields.take(cx, "receivers").map(|node| world.receivers(cx, node));
     let steps = match fields.take_with_key(cx, "steps") {
         Some((at, node)) => steps::steps(cx, node, at, labels.as_ref(), world),
@@ -158,6 +185,27 @@ fn case(cx: &mut Context<'_>, node: &Node, world: &World<'_>, names: &mut Vec<(S
         receivers: expected.flatten(),
         steps: steps?,
     })
+}
+
+/// The labels that the test gives, the ones of the rule that it names, or both.
+fn of_alert(cx: &mut Context<'_>, fields: &mut Fields<'_>, world: &World<'_>, has_rules: bool) -> Option<Labels> {
+    if !fields.has("labels") && !fields.has("alert") {
+        let hint = "add `labels: …`, or `alert: …` of a rule file";
+        cx.error_with(fields.at, "a test needs `labels` or `alert`", hint);
+    }
+    let given = fields.take(cx, "labels").map(|node| (node.span, labels(cx, node)));
+    let Some((at, alert)) = fields.take_with_key(cx, "alert") else {
+        let (at, given) = given?;
+        return not_empty(cx, at, &given?.into_iter().collect());
+    };
+    let name = cx.text(alert, "`alert`")?;
+    if !has_rules {
+        let hint = "add `rule_files: [../rules]` at the top of the file, or give `labels` alone";
+        cx.error_with(at, "`alert` needs `rule_files`", hint);
+        return None;
+    }
+    let given = given.map_or(Some(Vec::new()), |(_, given)| given)?;
+    from_rules::labels(cx, alert.span, world.rules?, name, given)
 }
 
 fn name(cx: &mut Context<'_>, node: &Node, names: &mut Vec<(String, Span)>) -> Option<String> {
@@ -231,7 +279,9 @@ mod tests {
         let receivers = ["oncall", "team-slack", "dashboards"].map(ReceiverName::from);
         let lines = |problems: &[Problem]| problems.iter().map(|problem| problem.one_line("f")).collect::<Vec<_>>();
         let draft = open(text.as_bytes()).map_err(|problem| lines(&[*problem]))?;
-        draft.cases(&World { routes: "routes.yaml", receivers: Some(&receivers) }).map_err(|problems| lines(&problems))
+        draft
+            .cases(&World { routes: "routes.yaml", receivers: Some(&receivers), rules: None })
+            .map_err(|problems| lines(&problems))
     }
 
     /// A whole file and everything that is wrong with it.
@@ -339,7 +389,7 @@ tests:
             "config: []\nfiles: x\nevaluation_interval: 1m\ntests: [{name: a, labels: {a: b}, receivers: []}]",
             &[
                 "f:1:9: error: `config` must be a single value, and this is a list",
-                "f:2:1: error: unknown key `files` in the file; it knows `config`, `tests`",
+                "f:2:1: error: unknown key `files` in the file; it knows `config`, `rule_files`, `tests`",
                 "f:3:1: error: unknown key `evaluation_interval`; tests of rules are run by `promtool test rules`",
             ],
         );
@@ -400,7 +450,10 @@ tests:
         check_labels("{a: [b]}", "f:3:13: error: the value of `a` must be a single value, and this is a list");
         check_labels("{'': b}", "f:3:10: error: a label must have a name");
         check_labels("{[a]: b}", "f:3:10: error: a label must have a name");
-        check("tests: [{name: a, receivers: []}]", &["f:1:9: error: a test needs `labels`; add `labels: …`"]);
+        check(
+            "tests: [{name: a, receivers: []}]",
+            &["f:1:9: error: a test needs `labels` or `alert`; add `labels: …`, or `alert: …` of a rule file"],
+        );
         check_steps("{at: 0s, status: firing, labels: {a: ''}}", &[&format!("f:4:34: error: {none}")]);
     }
 
@@ -433,8 +486,10 @@ tests:
     #[test]
     fn without_routes_yaml_the_rest_is_still_checked() {
         let text = "tests: [{name: a, labels: {a: b}, receivers: [whoever], steps: [{at: 1}]}]";
-        let problems =
-            open(text.as_bytes()).unwrap().cases(&World { routes: "routes.yaml", receivers: None }).unwrap_err();
+        let problems = open(text.as_bytes())
+            .unwrap()
+            .cases(&World { routes: "routes.yaml", receivers: None, rules: None })
+            .unwrap_err();
         let lines: Vec<_> = problems.iter().map(|problem| problem.one_line("f")).collect();
         let hint = "durations are written as `30s`, `4h` or `1d12h`";
         assert_eq!(lines, [format!("f:1:70: error: `at`: the number needs a unit; {hint}")]);

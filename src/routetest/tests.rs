@@ -53,7 +53,10 @@ fn routes(text: &str) -> Config {
 
 fn cases(text: &str, config: &Config) -> Vec<Case> {
     let receivers: Vec<ReceiverName> = config.receivers.iter().map(|known| known.target.name.clone()).collect();
-    open(text.as_bytes()).unwrap().cases(&World { routes: "routes.yaml", receivers: Some(&receivers) }).unwrap()
+    open(text.as_bytes())
+        .unwrap()
+        .cases(&World { routes: "routes.yaml", receivers: Some(&receivers), rules: None })
+        .unwrap()
 }
 
 fn live(config: &Config, cases: &[Case]) -> Vec<Vec<Seen>> {

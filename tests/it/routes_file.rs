@@ -57,13 +57,19 @@ async fn the_route_tests_of_the_readme_pass() {
     assert!(!tests.is_empty());
     // They are about the whole example of a routes.yaml, which they name as their neighbour.
     let whole = routes.iter().find(|block| block.contains("route:")).unwrap();
-    for test in tests {
+    let rules = "groups: [{name: g, rules: [{alert: HighErrorRate, expr: a > 1, labels: {severity: critical}}]}]";
+    for (number, test) in tests.iter().enumerate() {
         let folder = Folder::new();
         std::fs::write(folder.0.join("routes.yaml"), whole).unwrap();
-        std::fs::create_dir(folder.0.join("tests")).unwrap();
-        std::fs::write(folder.0.join("tests/routes.test.yaml"), &test).unwrap();
+        for (name, text) in [("tests/routes.test.yaml", test.as_str()), ("rules/example.rules.yaml", rules)] {
+            let path = folder.0.join(name);
+            std::fs::create_dir(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        // The first one is a whole example, the next shows one thing more.
+        let coverage = if number == 0 { "--coverage=100" } else { "--coverage" };
         let mut command = alertrouter();
-        command.current_dir(&folder.0).args(["test", "--coverage=100", "tests/routes.test.yaml"]);
+        command.current_dir(&folder.0).args(["test", coverage, "tests/routes.test.yaml"]);
         let said = run(command).await;
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}\n{test}", said.out);
     }

@@ -128,6 +128,32 @@ async fn finds_routes_yaml() {
 }
 
 #[tokio::test]
+async fn takes_labels_from_rule_files() {
+    let folder = files();
+    for (name, text) in [
+        (
+            "rules/a.rules.yaml",
+            "groups: [{name: g, rules: [{alert: Down, expr: up == 0, labels: {severity: critical}}]}]",
+        ),
+        ("broken/a.rules.yaml", "groups: [{name: g, rules: [{alert: [], expr: up}]}]"),
+        (
+            "tests/a.yaml",
+            "rule_files: [../rules]\ntests: [{name: a, alert: Down, receivers: [oncall, team-slack]}, {name: b, alert: Down, \
+             labels: {env: dev}, receivers: []}]",
+        ),
+        ("tests/b.yaml", "rule_files: [../broken, ../nowhere]\ntests: [{name: a, alert: Down, receivers: [oncal]}]"),
+        ("tests/c.yaml", "rule_files: [../rules]\ntests: [{name: a, alert: Dawn, receivers: []}]"),
+    ] {
+        let path = folder.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let said = said(&folder, &["test", "tests/a.yaml", "tests/b.yaml", "tests/c.yaml"]).await;
+    assert_eq!(said.code, Some(1));
+    insta::assert_snapshot!("test_rules", show(&said));
+}
+
+#[tokio::test]
 async fn coverage() {
     let folder = files();
     let covered = said(&folder, &["test", "--coverage", "passes.yaml"]).await;
