@@ -4,6 +4,7 @@
 
 mod address;
 mod compile;
+mod places;
 mod rate;
 mod receivers;
 mod routes;
@@ -14,6 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use places::MatcherAt;
 use secret::{SecretSource, Secrets};
 
 use crate::receiver::Definition;
@@ -32,6 +34,8 @@ pub struct Config {
     pub ignore_labels: Vec<String>,
     /// `dedup.settle`: how long a firing copy of an ended episode is held.
     pub settle: Duration,
+    /// Every matcher of the tree and where it stands, in the order of [`crate::route::Route::walk`].
+    pub matchers: Vec<MatcherAt>,
 }
 
 /// How to read the file.

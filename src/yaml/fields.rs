@@ -83,6 +83,18 @@ impl<'n> Fields<'n> {
         self.take_with_key(cx, key).map(|(_, value)| value)
     }
 
+    /// The value, if there is one: a key without a value is as good as none, as in Prometheus' own files.
+    pub(crate) fn optional(&mut self, key: &'static str) -> Option<&'n Node> {
+        self.asked.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(entry.value).filter(|value| !matches!(value.value, Value::Null))
+    }
+
+    /// Keys that are known and none of our business.
+    pub(crate) fn skip(&mut self, keys: &[&'static str]) {
+        self.asked.extend(keys);
+    }
+
     /// The value, which must be there.
     pub(crate) fn require(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<&'n Node> {
         if !self.has(key) {
@@ -130,6 +142,15 @@ impl<'n> Fields<'n> {
             if !self.asked.contains(&entry.key) {
                 self.unknown(cx, entry, notes);
             }
+        }
+    }
+
+    /// Reports the keys that look like a slip of one that was asked for, and passes over the others: for files of which
+    /// other programs know more than we do.
+    pub(crate) fn close_if_near(self, cx: &mut Context<'_>) {
+        let near = |key: &str| is_word(key) && closest(key, self.asked.iter().copied()).is_some();
+        for entry in self.entries.iter().filter(|entry| !self.asked.contains(&entry.key) && near(entry.key)) {
+            self.unknown(cx, entry, &[]);
         }
     }
 

@@ -47,6 +47,14 @@ pub(crate) struct Document<'a> {
     pub(crate) root: Node,
 }
 
+/// A file of any number of YAML documents, to be walked.
+pub(crate) struct Documents<'a> {
+    /// Collects what is wrong.
+    pub(crate) cx: Context<'a>,
+    /// Those that are not empty.
+    pub(crate) roots: Vec<Node>,
+}
+
 /// Reads a file, and not much more of it than it may have: [`parse`] refuses one that is too large.
 pub(crate) fn read(path: &Path, limits: &Limits) -> io::Result<Vec<u8>> {
     read_from(File::open(path)?, limits)
@@ -65,8 +73,17 @@ pub(crate) fn parse<'a>(bytes: &'a [u8], limits: &Limits, shown: Shown) -> Resul
     let text = decode(bytes, limits, shown)?;
     let root = node::parse(text, limits.nodes).map_err(|error| Box::new(syntax_problem(text, &error, shown)))?;
     let mut source = Source::new(text, shown);
-    source.learn(&root);
+    source.learn(std::slice::from_ref(&root));
     Ok(Document { cx: Context::new(source), root })
+}
+
+/// Parses the text of a file that may hold several documents.
+pub(crate) fn parse_all<'a>(bytes: &'a [u8], limits: &Limits, shown: Shown) -> Result<Documents<'a>, Box<Problem>> {
+    let text = decode(bytes, limits, shown)?;
+    let roots = node::parse_all(text, limits.nodes).map_err(|error| Box::new(syntax_problem(text, &error, shown)))?;
+    let mut source = Source::new(text, shown);
+    source.learn(&roots);
+    Ok(Documents { cx: Context::new(source), roots })
 }
 
 fn decode<'a>(bytes: &'a [u8], limits: &Limits, shown: Shown) -> Result<&'a str, Box<Problem>> {

@@ -19,5 +19,6 @@ mod import;
 mod intake;
 mod metrics;
 mod routes_file;
+mod rules;
 mod schema;
 mod tidy;

@@ -4,7 +4,8 @@ use alertrouter::config::{self, secret};
 use alertrouter::import;
 use alertrouter::yaml::problem::Severity;
 
-use crate::harness::process::{debian, run};
+use crate::harness::Folder;
+use crate::harness::process::{alertrouter, debian, run};
 
 /// A file of the project.
 pub fn root(name: &str) -> String {
@@ -33,13 +34,64 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     found
 }
 
-/// The examples of a routes.yaml; the other YAML of the README is for Alertmanager.
+/// The examples of a routes.yaml.
 pub fn routes_of_the_readme() -> Vec<String> {
-    let readme = std::fs::read_to_string(root("README.md")).unwrap();
-    let routes: Vec<_> =
-        blocks(&readme, "yaml").into_iter().filter(|block| !block.contains("webhook_configs")).collect();
+    let routes = examples(&Example::RoutesYaml);
     assert!(!routes.is_empty(), "the examples are gone");
     routes
+}
+
+/// What a YAML example is.
+#[derive(Debug, PartialEq, Eq)]
+enum Example {
+    RoutesYaml,
+    RouteTest,
+    AlertmanagerYml,
+}
+
+/// The YAML examples of the README.
+fn examples(wanted: &Example) -> Vec<String> {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let kind = |block: &String| match () {
+        () if block.contains("_configs:") => Example::AlertmanagerYml,
+        () if block.lines().any(|line| line == "tests:") => Example::RouteTest,
+        () => Example::RoutesYaml,
+    };
+    blocks(&readme, "yaml").into_iter().filter(|block| kind(block) == *wanted).collect()
+}
+
+#[tokio::test]
+async fn the_route_tests_of_the_readme_pass() {
+    let (routes, tests) = (examples(&Example::RoutesYaml), examples(&Example::RouteTest));
+    assert!(!tests.is_empty());
+    // They are about the whole example of a routes.yaml, which they name as their neighbour.
+    let whole = routes.iter().find(|block| block.contains("route:")).unwrap();
+    let rules = "groups: [{name: g, rules: [{alert: HighErrorRate, expr: a > 1, labels: {severity: critical}}]}]";
+    for (number, test) in tests.iter().enumerate() {
+        let folder = Folder::new();
+        std::fs::write(folder.0.join("routes.yaml"), whole).unwrap();
+        for (name, text) in [("tests/routes.test.yaml", test.as_str()), ("rules/example.rules.yaml", rules)] {
+            let path = folder.0.join(name);
+            std::fs::create_dir(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        // The first one is a whole example, the next shows one thing more.
+        let coverage = if number == 0 { "--coverage=100" } else { "--coverage" };
+        let mut command = alertrouter();
+        command.current_dir(&folder.0).args(["test", coverage, "tests/routes.test.yaml"]);
+        let said = run(command).await;
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}\n{test}", said.out);
+    }
+}
+
+/// What `make routes` runs, so that `cargo test` says it too.
+#[tokio::test]
+async fn the_shipped_routes_do_what_they_promise() {
+    let mut command = alertrouter();
+    command.current_dir(root("")).args(["test", "--coverage=100", "tests/routes.test.yaml"]);
+    let said = run(command).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    assert!(said.out.contains("\ncoverage: 4 of 4 routes (100 %)\n"), "{}", said.out);
 }
 
 #[test]

@@ -4,6 +4,8 @@ mod import;
 mod logs;
 mod output;
 mod refusals;
+mod routetest;
+mod rules;
 mod settings;
 mod signals;
 

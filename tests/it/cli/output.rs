@@ -5,14 +5,14 @@ use super::{folder, folder_for, said, shipped_routes};
 use crate::harness::process::{Router, Said};
 use crate::harness::{Services, http};
 
-fn show(said: &Said) -> String {
+pub(super) fn show(said: &Said) -> String {
     format!("exit code {}\n--- stdout\n{}--- stderr\n{}", said.code.unwrap(), said.out, said.err)
 }
 
 #[tokio::test]
 async fn help() {
     let folder = folder(&[]);
-    for command in ["", "serve", "demo", "check", "route", "import", "rejected", "schema"] {
+    for command in ["", "serve", "demo", "check", "route", "test", "import", "rejected", "schema"] {
         let arguments: Vec<_> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let said = said(&folder, &arguments).await;
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
