@@ -42,3 +42,32 @@ fn items(node: Option<&Node>) -> &[Node] {
         _ => &[],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Options, parse, secret};
+
+    #[test]
+    fn are_the_matchers_of_the_tree_in_its_order() {
+        let file = "receivers: [{name: a, webhook: {url: http://x/}}]
+route:
+  receivers: [a]
+  routes:
+  - routes: &below
+    - matchers: [b=1, 'c=\"2\", d!~\"3|4\"']
+    - {matchers: ['{e=~\"5\"}']}
+    matchers: &both [a=0]
+    continue: true
+  - matchers: []
+  - {matchers: *both, routes: *below}
+";
+        let (config, problems) = parse(file.as_bytes(), &Options::without_secrets(), &secret::System);
+        let config = config.unwrap_or_else(|| panic!("{problems:?}"));
+        let of_tree: Vec<_> = config.tree.root.walk().flat_map(|route| &route.matchers).collect();
+        let of_file: Vec<_> = config.matchers.iter().map(|at| &at.matcher).collect();
+        assert_eq!(of_file, of_tree);
+        let places: Vec<_> = config.matchers.iter().map(|at| (at.place.line, at.place.column)).collect();
+        let once = [(8, 22), (6, 18), (6, 23), (6, 23), (7, 19)];
+        assert_eq!(places, [once, once].concat());
+    }
+}
