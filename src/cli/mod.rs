@@ -2,8 +2,10 @@
 
 pub mod check;
 pub mod demo;
+pub mod import;
 pub mod rejected;
 pub mod route;
+pub mod schema;
 pub mod serve;
 pub mod test;
 
@@ -32,8 +34,12 @@ enum Command {
     Route(route::Args),
     /// Run tests of a routes file: who is told of which alert, and what is new over time
     Test(test::Args),
+    /// Turn an alertmanager.yml into a routes file
+    Import(import::Args),
     /// List bodies and alerts that were refused
     Rejected(rejected::Args),
+    /// Print a JSON Schema of routes.yaml, for editors
+    Schema(schema::Args),
 }
 
 /// Runs the command that the process was started with. Usage errors exit with 2, everything else that fails with 1.
@@ -47,7 +53,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args, &mut out, &mut err),
         Command::Route(args) => route::run(args, &mut out, &mut err),
         Command::Test(args) => test::run(&args, &mut out, &mut err),
+        Command::Import(args) => import::run(&args, &mut out, &mut err),
         Command::Rejected(args) => rejected::run(&args, &mut out),
+        Command::Schema(args) => schema::run(&args, &mut out),
     };
     result.unwrap_or_else(|error| {
         if is_broken_pipe(&error) {

@@ -8,6 +8,7 @@ mod places;
 mod rate;
 mod receivers;
 mod routes;
+pub mod schema;
 pub mod secret;
 
 use std::io;

@@ -10,6 +10,7 @@ mod expression;
 mod find;
 mod known;
 pub mod landing;
+mod promql;
 mod read;
 
 use std::collections::HashMap;

@@ -23,6 +23,15 @@ pub(crate) struct Fields<'n> {
     asked: Vec<&'static str>,
 }
 
+/// An entry that nobody asked for.
+pub(crate) struct Rest<'n> {
+    /// `None` if it may be a secret that lost its key.
+    pub(crate) key: Option<&'n str>,
+    /// The key's place.
+    pub(crate) span: Span,
+    pub(crate) value: &'n Node,
+}
+
 struct Entry<'n> {
     key: &'n str,
     span: Span,
@@ -98,6 +107,33 @@ impl<'n> Fields<'n> {
 
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
+    }
+
+    /// The key's place and value. A key without a value counts as absent: for files of others, who read it so.
+    pub(crate) fn value(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<(Span, &'n Node)> {
+        self.asked.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        cx.source.show(entry.span);
+        (!matches!(entry.value.value, Value::Null)).then_some((entry.span, entry.value))
+    }
+
+    /// The key's place and value, perhaps none, for a look: the key stays one that nobody asked for.
+    pub(crate) fn peek(&self, key: &str) -> Option<(Span, &'n Node)> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some((entry.span, entry.value))
+    }
+
+    /// What nobody asked for, in the order of the file: for files that may hold more than we know.
+    pub(crate) fn rest(self, cx: &mut Context<'_>) -> Vec<Rest<'n>> {
+        let asked = self.asked;
+        let rest = self.entries.into_iter().filter(|entry| !asked.contains(&entry.key)).map(|entry| {
+            let key = is_word(entry.key).then_some(entry.key);
+            if key.is_some() {
+                cx.source.show(entry.span);
+            }
+            Rest { key, span: entry.span, value: entry.value }
+        });
+        rest.collect()
     }
 
     /// Reports every key that nobody asked for.

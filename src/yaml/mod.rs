@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-pub(crate) use fields::{Fields, Note};
+pub(crate) use fields::{Fields, Note, Rest};
 pub(crate) use node::{Node, Span, Value};
 use problem::{Place, Problem, Severity};
 pub(crate) use source::Shown;
@@ -57,9 +57,14 @@ pub(crate) struct Documents<'a> {
 
 /// Reads a file, and not much more of it than it may have: [`parse`] refuses one that is too large.
 pub(crate) fn read(path: &Path, limits: &Limits) -> io::Result<Vec<u8>> {
+    read_from(File::open(path)?, limits)
+}
+
+/// The same, from something that is open already.
+pub(crate) fn read_from(source: impl Read, limits: &Limits) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than allowed says that there is more.
-    File::open(path)?.take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
+    source.take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -108,8 +113,11 @@ fn syntax_problem(text: &str, error: &node::SyntaxError, shown: Shown) -> Proble
         let start = source.offset(line, column);
         Place { line: source.line(start), ..source.place(Span { start, end: start }) }
     });
-    let tabs = error.message.contains("tab");
-    let hint = if tabs { "indent with spaces" } else { "the mistake may be in a line above" };
+    let hint = match &error.message {
+        message if message.contains("tab") => "indent with spaces",
+        message if message.contains("too complex") => "use fewer aliases, or nest less deeply",
+        _ => "the mistake may be in a line above",
+    };
     let message = format!("cannot be read as YAML: {}", error.message);
     Problem { severity: Severity::Error, message, place, hint: Some(hint.to_owned()) }
 }

@@ -1,12 +1,14 @@
 //! The files and examples that people copy.
 
 use alertrouter::config::{self, secret};
+use alertrouter::import;
 use alertrouter::yaml::problem::Severity;
 
 use crate::harness::Folder;
 use crate::harness::process::{alertrouter, debian, run};
 
-fn root(name: &str) -> String {
+/// A file of the project.
+pub fn root(name: &str) -> String {
     format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -32,6 +34,13 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     found
 }
 
+/// The examples of a routes.yaml.
+pub fn routes_of_the_readme() -> Vec<String> {
+    let routes = examples(&Example::RoutesYaml);
+    assert!(!routes.is_empty(), "the examples are gone");
+    routes
+}
+
 /// What a YAML example is.
 #[derive(Debug, PartialEq, Eq)]
 enum Example {
@@ -44,7 +53,7 @@ enum Example {
 fn examples(wanted: &Example) -> Vec<String> {
     let readme = std::fs::read_to_string(root("README.md")).unwrap();
     let kind = |block: &String| match () {
-        () if block.contains("webhook_configs") => Example::AlertmanagerYml,
+        () if block.contains("_configs:") => Example::AlertmanagerYml,
         () if block.lines().any(|line| line == "tests:") => Example::RouteTest,
         () => Example::RoutesYaml,
     };
@@ -87,9 +96,7 @@ async fn the_shipped_routes_do_what_they_promise() {
 
 #[test]
 fn every_routes_yaml_of_the_readme_is_read() {
-    let routes = examples(&Example::RoutesYaml);
-    assert!(!routes.is_empty());
-    for block in &routes {
+    for block in routes_of_the_readme() {
         // A part of a file, as in the section of a receiver, becomes a whole one.
         let whole = if block.contains("route:") {
             block.clone()
@@ -101,4 +108,16 @@ fn every_routes_yaml_of_the_readme_is_read() {
         assert!(config.is_some() && errors.is_empty(), "{errors:?}\n{block}");
         assert!(problems.is_empty(), "{problems:?}\n{block}");
     }
+}
+
+#[test]
+fn the_import_of_the_readme_is_real() {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let all = blocks(&readme, "yaml");
+    let at = all.iter().position(|block| block.starts_with("global:")).expect("the example is gone");
+    let options = import::Options { file: "alertmanager.yml".to_owned(), keep_secrets: false };
+    let (imported, problems) = import::import(all[at].as_bytes(), &options);
+    let text = imported.unwrap_or_else(|| panic!("{problems:?}")).text;
+    let (_, below) = text.split_once("\n\n").unwrap();
+    assert_eq!(all[at + 1], below.trim_end());
 }

@@ -1,5 +1,6 @@
 //! The binary as people and scripts meet it: exit codes, one-line errors, what is printed.
 
+mod import;
 mod logs;
 mod output;
 mod refusals;

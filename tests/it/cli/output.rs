@@ -12,7 +12,7 @@ pub(super) fn show(said: &Said) -> String {
 #[tokio::test]
 async fn help() {
     let folder = folder(&[]);
-    for command in ["", "serve", "demo", "check", "route", "test", "rejected"] {
+    for command in ["", "serve", "demo", "check", "route", "test", "import", "rejected", "schema"] {
         let arguments: Vec<_> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let said = said(&folder, &arguments).await;
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
