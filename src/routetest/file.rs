@@ -205,7 +205,7 @@ fn of_alert(cx: &mut Context<'_>, fields: &mut Fields<'_>, world: &World<'_>, ha
         return None;
     }
     let given = given.map_or(Some(Vec::new()), |(_, given)| given)?;
-    from_rules::labels(cx, alert.span, world.rules?, name, given)
+    from_rules::labels(cx, alert.span, world.rules?, name, &given)
 }
 
 fn name(cx: &mut Context<'_>, node: &Node, names: &mut Vec<(String, Span)>) -> Option<String> {

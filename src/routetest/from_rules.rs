@@ -16,14 +16,14 @@ pub(super) fn labels(
     at: Span,
     rules: &RuleSet,
     name: &str,
-    given: Vec<(String, String)>,
+    given: &[(String, String)],
 ) -> Option<Labels> {
     let all: Vec<&AlertingRule> = rules.named(name).collect();
     let mut picked = all.clone();
     if different(&all, &[]) > 1 {
-        picked.retain(|rule| can_have(rule, &given));
+        picked.retain(|rule| can_have(rule, given));
     }
-    match (picked.as_slice(), different(&picked, &given)) {
+    match (picked.as_slice(), different(&picked, given)) {
         ([], _) if all.is_empty() => unknown(cx, at, rules, name),
         ([], _) => {
             let message = format!("no rule with the alert {} has these labels", quote(name));
@@ -68,7 +68,7 @@ fn together(rule: &AlertingRule, given: &[(String, String)]) -> Vec<(String, Str
     labels.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-fn complete(cx: &mut Context<'_>, at: Span, rule: &AlertingRule, given: Vec<(String, String)>) -> Option<Labels> {
+fn complete(cx: &mut Context<'_>, at: Span, rule: &AlertingRule, given: &[(String, String)]) -> Option<Labels> {
     let is_given = |name: &str| given.iter().any(|(known, _)| known == name);
     let mut is_complete = true;
     for label in &rule.labels {
@@ -79,7 +79,7 @@ fn complete(cx: &mut Context<'_>, at: Span, rule: &AlertingRule, given: Vec<(Str
             cx.error_with(at, message, format!("it stands in {place}; give its value in `labels`"));
         }
     }
-    let labels = together(rule, &given).into_iter().filter(|(_, value)| !value.is_empty());
+    let labels = together(rule, given).into_iter().filter(|(_, value)| !value.is_empty());
     is_complete.then(|| labels.collect())
 }
 

@@ -1,10 +1,10 @@
 //! Tests of routes.yaml: what `alertrouter test` runs.
 //!
-//! [`file`] reads a test file: cases of labels, which may come from rule files
-//! (`from_rules`), and of steps over time. [`alertmanagers`] says what the Alertmanagers of a
-//! case would send, [`simulate`] hands it to the real plan and the real store, [`judge`] compares what came of it with what
-//! was expected. [`coverage`] says which routes no case reaches; [`report`] and [`junit`] are what people and machines read
-//! of it. What an alert leads to is decided by [`crate::route`] and [`crate::dedup`] alone: nothing of that is repeated here.
+//! [`mod@file`] reads a test file: cases of labels, which may come from rule files (`from_rules`), and of steps over time.
+//! `alertmanagers` says what the Alertmanagers of a case would send, [`simulate`] hands it to the real plan and the real
+//! store, [`judge`] compares what came of it with what was expected. [`coverage`] says which routes no case reaches;
+//! [`report`] and [`junit`] are what people and machines read of it. What an alert leads to is decided by [`crate::route`]
+//! and [`crate::dedup`] alone: nothing of that is repeated here.
 
 mod alertmanagers;
 pub mod coverage;

@@ -19,7 +19,7 @@ impl<'a> Site<'a> {
         self.path.last().copied()
     }
 
-    /// The matchers that hold for whatever comes to the route.
+    /// From the root down to the route itself.
     pub(super) fn path(&self) -> &[&'a Route] {
         &self.path
     }
