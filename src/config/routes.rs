@@ -8,8 +8,8 @@ use super::receivers::Names;
 use super::suggest::closest;
 use super::walk::{Context, quote};
 use crate::notification::ReceiverName;
-use crate::route::Route;
 use crate::route::matcher::{self, Matcher, MatcherProblem, Warning};
+use crate::route::{Position, Route};
 
 const GROUPING: &str = "Alertmanager groups alerts before it posts them: leave it in alertmanager.yml";
 const INTERVALS: &str = "leave it in alertmanager.yml: what it mutes is never posted";
@@ -91,6 +91,7 @@ fn rest(
     matchers: Vec<Matcher>,
     continues: bool,
 ) -> Option<Route> {
+    let (line, column) = cx.source.position(fields.at.start);
     let repeat_interval = match fields.take(cx, "repeat_interval") {
         Some(node) => cx.duration(node, "`repeat_interval`", Duration::ZERO..=YEAR),
         None => Some(inherited.repeat_interval),
@@ -102,7 +103,8 @@ fn rest(
         None => Some(Vec::new()),
     };
     fields.close(cx, &NOTES);
-    Some(Route { matchers, receivers: receivers?, repeat_interval: repeat_interval?, continues, routes: routes? })
+    let (receivers, repeat_interval, routes, at) = (receivers?, repeat_interval?, routes?, Position { line, column });
+    Some(Route { matchers, receivers, repeat_interval, continues, routes, at })
 }
 
 fn routes(cx: &mut Context<'_>, node: &Node, names: &mut Names, inherited: &Inherited) -> Option<Vec<Route>> {

@@ -45,6 +45,14 @@ impl<'a> Source<'a> {
         self.before(at).matches('\n').count() + 1
     }
 
+    /// The line and column of a byte, both from 1: what `place` says, without the excerpt, which costs more the longer
+    /// the line is.
+    pub(crate) fn position(&self, at: usize) -> (usize, usize) {
+        let before = self.before(at);
+        let start = before.rfind('\n').map_or(0, |end| end + 1);
+        (self.line(at), before[start..].chars().count() + 1)
+    }
+
     /// The byte of a line and column, both from 1.
     pub(super) fn offset(&self, line: u64, column: u64) -> usize {
         let skip = |from: u64| usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
