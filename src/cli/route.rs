@@ -70,7 +70,8 @@ pub fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// As amtool reads them: each is a matcher with `=`. An empty value is a missing label.
+/// As amtool reads them: each is a matcher with `=`, and of two with one name the later one counts. An empty value is a
+/// missing label.
 fn parse_labels(texts: &[String]) -> anyhow::Result<Labels> {
     let mut pairs = Vec::with_capacity(texts.len());
     for text in texts {
@@ -79,11 +80,10 @@ fn parse_labels(texts: &[String]) -> anyhow::Result<Labels> {
             Ok(_) => bail!("bad label {text:?}: write it as NAME=VALUE"),
             Err(error) => bail!("bad label {text:?}: {error}; write it as NAME=VALUE"),
         };
-        if !matcher.value().is_empty() {
-            pairs.push((matcher.name().to_owned(), matcher.value().to_owned()));
-        }
+        pairs.push((matcher.name().to_owned(), matcher.value().to_owned()));
     }
-    Ok(pairs.into_iter().collect())
+    let all: Labels = pairs.into_iter().collect();
+    Ok(all.iter().filter(|(_, value)| !value.is_empty()).collect())
 }
 
 #[cfg(test)]
@@ -116,6 +116,8 @@ mod tests {
         check(&[r#"severity="warning""#], "team-slack");
         check(&["severity = info"], "dashboards");
         check(&["severity="], "team-slack");
+        check(&["severity=info", "severity=critical"], "oncall,team-slack");
+        check(&["severity=critical", "severity="], "team-slack");
         check(&[], "team-slack");
     }
 

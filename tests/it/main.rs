@@ -17,4 +17,5 @@ mod harness;
 mod intake;
 mod metrics;
 mod routes_file;
+mod routing;
 mod tidy;
