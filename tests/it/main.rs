@@ -19,6 +19,7 @@ mod import;
 mod intake;
 mod metrics;
 mod routes_file;
+mod routing;
 mod rules;
 mod schema;
 mod tidy;

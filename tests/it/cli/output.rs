@@ -40,6 +40,8 @@ async fn route() {
     let wrong = said(&folder, &["route", "--verify", "dashboards", "severity=warning"]).await;
     insta::assert_snapshot!("route_verify", show(&wrong));
     insta::assert_snapshot!("route_bad_label", show(&said(&folder, &["route", "severity"]).await));
+    let why = ["route", "--explain", "--verify", "oncall", "severity=critical", "team=search", "cluster="];
+    insta::assert_snapshot!("route_explain", show(&said(&folder, &why).await));
     let broken = said(&folder, &["route", "--config", "broken.yaml", "a=b"]).await;
     assert_eq!((broken.code, broken.out.as_str()), (Some(1), ""));
 }
