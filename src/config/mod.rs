@@ -4,6 +4,7 @@
 
 mod address;
 mod compile;
+mod fallbacks;
 mod rate;
 mod receivers;
 mod routes;

@@ -35,6 +35,7 @@ pub(crate) fn of(group: Group, alerts: Vec<Alert>, received_at: Timestamp) -> No
         received_at,
         attempt: 1,
         receipt: None,
+        fallback: None,
     }
 }
 

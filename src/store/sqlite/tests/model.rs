@@ -12,7 +12,7 @@ use crate::clock::{Timestamp, after};
 use crate::dedup::{Cache, Decision, Known, decide, ends_later};
 use crate::notification::{DeliveryId, Reason, ReceiverName};
 use crate::store::conformance::{
-    DELIVERED, LEASE, REPEAT, SETTLE, ask, at, contents, firing, intake, resolved, targets,
+    DELIVERED, LEASE, REPEAT, SETTLE, again_at, ask, at, contents, firing, intake, resolved, targets,
 };
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::store::{Accepted, Admin, Intake, Lease, Outcome, Settled, Store};
@@ -261,8 +261,8 @@ impl World {
         let (lease, receiver) = (handed.lease, handed.receiver);
         let outcome = match how {
             0..3 => DELIVERED,
-            3 => Outcome::Dead { error: "dead".to_owned() },
-            4 => Outcome::RetryAt { at: at(now + 30), error: "again".to_owned() },
+            3 => Outcome::Dead { error: "dead".to_owned(), fallback: None },
+            4 => again_at(now + 30),
             _ => Outcome::Released,
         };
         let settled = self.store().settle(lease, outcome.clone(), at(now)).await.unwrap();
