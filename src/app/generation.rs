@@ -93,7 +93,8 @@ impl Generation {
     /// The fallback of a receiver.
     fn fallback(&self, definition: &Definition) -> Option<FallbackTo> {
         let fallback = definition.fallback.as_ref()?;
-        let target = self.definitions.iter().map(|other| &other.target).find(|other| other.name == fallback.receiver)?;
+        let target =
+            self.definitions.iter().map(|other| &other.target).find(|other| other.name == fallback.receiver)?;
         let wake = self.wakers.get(&target.name).cloned().unwrap_or_default();
         Some(FallbackTo { target: target.clone(), after: fallback.after, wake })
     }

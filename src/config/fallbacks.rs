@@ -3,46 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::yaml::{Context, Fields, Span, closest, quote};
+use crate::notification::ReceiverName;
+use crate::receiver::Fallback;
+use crate::yaml::{Context, Fields, Node, Span, closest, quote};
 
 /// `fallback_after` unless the file says otherwise.
 const AFTER: Duration = Duration::from_mins(5);
 /// What failed once is tried again within seconds.
 const SHORTEST: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_hours(24);
-
-/// What a receiver says of its fallback.
-#[derive(Debug, Clone)]
-pub(super) struct Wish {
-    /// The name and where it stands, if it is given.
-    pub(super) to: Option<(String, Span)>,
-    /// `fallback_after`.
-    pub(super) after: Duration,
-}
-
-/// Reads the two keys; whether the name is one is not known yet. `None` if there is a mistake.
-pub(super) fn read(cx: &mut Context<'_>, fields: &mut Fields<'_>) -> Option<Wish> {
-    let to = match fields.take(cx, "fallback") {
-        Some(node) => cx.text(node, "`fallback`").map(|text| Some((text.to_owned(), node.span))),
-        None => Some(None),
-    };
-    let has_fallback = fields.has("fallback");
-    let after = match fields.take_with_key(cx, "fallback_after") {
-        Some((span, _)) if !has_fallback => {
-            cx.error_with(span, "`fallback_after` without `fallback`", "say who is told then: `fallback: NAME`");
-            None
-        }
-        Some((_, node)) => cx.duration(node, "`fallback_after`", Duration::ZERO..=LONGEST).and_then(|after| {
-            if after < SHORTEST {
-                let hint = "what has failed once is tried again within seconds; dead letters fall back at once";
-                cx.error_with(node.span, "`fallback_after` must be between 10s and 1d", hint);
-            }
-            (after >= SHORTEST).then_some(after)
-        }),
-        None => Some(AFTER),
-    };
-    Some(Wish { to: to?, after: after? })
-}
 
 /// A receiver's `fallback`, as it stands in the file.
 #[derive(Debug)]
@@ -53,6 +22,47 @@ pub(super) struct Link {
     pub(super) to: String,
     /// Where that stands.
     pub(super) span: Span,
+}
+
+/// Reads the two keys of the receiver `from`, and notes in `links` what is to be checked later. The outer `None` means a
+/// mistake, the inner that there is no fallback.
+pub(super) fn read(
+    cx: &mut Context<'_>,
+    fields: &mut Fields<'_>,
+    from: Option<&ReceiverName>,
+    links: &mut Vec<Link>,
+) -> Option<Option<Fallback>> {
+    let receiver = match fields.take(cx, "fallback") {
+        Some(node) => cx.text(node, "`fallback`").map(|to| {
+            let from = from.map(ToString::to_string);
+            links.push(Link { from, to: to.to_owned(), span: node.span });
+            Some(ReceiverName::from(to))
+        }),
+        None => Some(None),
+    };
+    let has_fallback = fields.has("fallback");
+    let after = match fields.take_with_key(cx, "fallback_after") {
+        Some((span, _)) if !has_fallback => {
+            cx.error_with(span, "`fallback_after` without `fallback`", "say who is told then: `fallback: NAME`");
+            None
+        }
+        Some((_, node)) => after(cx, node),
+        None => Some(AFTER),
+    };
+    let (receiver, after) = (receiver?, after?);
+    Some(receiver.map(|receiver| Fallback { receiver, after }))
+}
+
+fn after(cx: &mut Context<'_>, node: &Node) -> Option<Duration> {
+    let after = cx.duration(node, "`fallback_after`", Duration::ZERO..=Duration::MAX)?;
+    let message = "`fallback_after` must be between 10s and 1d";
+    if after < SHORTEST {
+        let hint = "what has failed once is tried again within seconds; dead letters fall back at once";
+        cx.error_with(node.span, message, hint);
+    } else if after > LONGEST {
+        cx.error_with(node.span, message, "later than that nobody is helped");
+    }
+    (SHORTEST..=LONGEST).contains(&after).then_some(after)
 }
 
 /// Reports fallbacks that do not exist, and those that go in a circle.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{check_url, url};
-use super::fallbacks::{self, Link, Wish};
+use super::fallbacks::{self, Link};
 use super::rate;
 use super::secret::Secrets;
 use crate::notification::{ReceiverName, Target};
@@ -13,7 +13,7 @@ use crate::receiver::grafana::Grafana;
 use crate::receiver::pagerduty::PagerDuty;
 use crate::receiver::slack::Slack;
 use crate::receiver::webhook::Webhook;
-use crate::receiver::{Definition, Delivery, Fallback, RateLimit, Receiver};
+use crate::receiver::{Definition, Delivery, RateLimit, Receiver};
 use crate::yaml::{Context, Fields, Node, Note, Span, quote};
 
 /// PagerDuty's Events API v2.
@@ -108,17 +108,12 @@ fn receiver(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>, names: &mu
         Some(node) => cx.boolean(node, "`send_resolved`"),
         None => Some(true),
     };
-    let fallback = fallbacks::read(cx, &mut fields);
-    if let Some((to, span)) = fallback.clone().and_then(|fallback| fallback.to) {
-        names.fallbacks.push(Link { from: name.as_ref().map(ToString::to_string), to, span });
-    }
+    let fallback = fallbacks::read(cx, &mut fields, name.as_ref(), &mut names.fallbacks);
     let default = service.as_ref().map_or(DEFAULT_PACE, |service| service.pace);
     let delivery = delivery(cx, &mut fields, default);
     fields.close(cx, &RECEIVER_NOTES);
 
-    let (name, Service { receiver, .. }) = (name?, service?);
-    let Wish { to, after } = fallback?;
-    let fallback = to.map(|(to, _)| Fallback { receiver: to.as_str().into(), after });
+    let (name, Service { receiver, .. }, fallback) = (name?, service?, fallback?);
     let target = Target {
         name,
         granularity: receiver.granularity(),

@@ -104,7 +104,9 @@ fn fires(missed: &Missed<'_>) -> Tell {
         return Tell::default();
     }
     let known = match missed.heard {
-        Some(Heard { known: Known { ends_at: None, .. }, own: true }) => return Tell { alert: true, ..Tell::default() },
+        Some(Heard { known: Known { ends_at: None, .. }, own: true }) => {
+            return Tell { alert: true, ..Tell::default() };
+        }
         heard => heard.map(|heard| heard.known),
     };
     let ended = missed.meant_for.and_then(|known| known.ends_at).filter(|end| Some(*end) > starts_at);

@@ -151,7 +151,8 @@ fn summary(notification: &Notification, alert: &Alert) -> String {
     match &notification.fallback {
         // Whoever is woken by it has to know that it is not theirs.
         Some(fallback) => {
-            let meant_for = format!(" [fallback for {}]", text::cut(&text::one_line(fallback.receiver.as_str()), MAX_NAME));
+            let meant_for =
+                format!(" [fallback for {}]", text::cut(&text::one_line(fallback.receiver.as_str()), MAX_NAME));
             text::cut(&out, MAX_SUMMARY - meant_for.len()) + &meant_for
         }
         None => text::cut(&out, MAX_SUMMARY),

@@ -391,12 +391,7 @@ pub(super) async fn a_lease_that_ran_out(store: &dyn Whole) {
     assert_eq!(store.nothing_due("slack", 169).await, Some(at(170)));
     let again = store.take("slack", 170).await;
     assert_eq!((again.notification.id, again.notification.attempt), (lost.notification.id, 2));
-    for outcome in [
-        DELIVERED,
-        Outcome::Dead { error: String::new(), fallback: None },
-        again_at(0),
-        Outcome::Released,
-    ] {
+    for outcome in [DELIVERED, Outcome::Dead { error: String::new(), fallback: None }, again_at(0), Outcome::Released] {
         assert_eq!(store.done(lost.lease, outcome, 171).await, Settled::LeaseLost);
     }
     assert_eq!(store.nothing_due("slack", 171).await, Some(at(230)), "nothing was changed");

@@ -39,7 +39,10 @@ pub(in crate::store) async fn a_dead_letter_is_told_to_the_fallback_at_once(stor
     assert_eq!(die(store, "oncall", "slack", 120).await, Settled::FellBack);
     let told = store.take("slack", 120).await;
     assert_eq!(told.notification.fallback, for_receiver("oncall", "HTTP 400"));
-    assert_eq!((contents(&told), told.notification.alerts[0].alert.clone()), (vec![(1, Reason::First)], firing(1, 100)));
+    assert_eq!(
+        (contents(&told), told.notification.alerts[0].alert.clone()),
+        (vec![(1, Reason::First)], firing(1, 100))
+    );
     assert_eq!((told.notification.received_at, told.since), (at(110), at(120)), "its own age begins now");
     assert_eq!(store.stats().await.unwrap().receivers["oncall"].dead, 1, "a dead letter it stays");
     assert_eq!(falls_back(store, overdue("oncall", "slack", Some(0), 10_000)).await, 0, "it has fallen back");

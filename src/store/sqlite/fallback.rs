@@ -154,9 +154,9 @@ fn stood_in(
     meant_for: &str,
     told: &Target,
 ) -> Result<Option<StoodIn>, StoreError> {
-    let mut statement = tx.conn.prepare_cached(
-        "SELECT starts_at, at FROM stood_in WHERE fingerprint = ?1 AND meant_for = ?2 AND told = ?3",
-    )?;
+    let mut statement = tx
+        .conn
+        .prepare_cached("SELECT starts_at, at FROM stood_in WHERE fingerprint = ?1 AND meant_for = ?2 AND told = ?3")?;
     let last = statement.query_row(params![fingerprint.0.cast_signed(), meant_for, told.name.as_str()], |row| {
         Ok(StoodIn { starts_at: optional_time(row, 0)?, at: time(row.get(1)?) })
     });
@@ -214,7 +214,8 @@ impl Letter<'_> {
         tx: &mut Tx<'_>,
         alerts: impl Iterator<Item = &'n Notified>,
     ) -> Result<Option<i64>, StoreError> {
-        let not_json = |error: serde_json::Error| StoreError::Unavailable(format!("a notification is not JSON: {error}"));
+        let not_json =
+            |error: serde_json::Error| StoreError::Unavailable(format!("a notification is not JSON: {error}"));
         let (mut pieces, mut lane) = (Vec::new(), None);
         for Notified { alert, reason } in alerts {
             lane.get_or_insert_with(|| self.lane(alert));

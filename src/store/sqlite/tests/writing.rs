@@ -108,7 +108,10 @@ async fn a_commit_that_fails_fails_all_and_nothing_is_remembered() {
     // A violation that is only found by the commit.
     let spoils = store.writer.run(1, IfAbandoned::Run, |tx| {
         tx.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
-        tx.conn.execute("INSERT INTO dedup (fingerprint, receiver, notified_at, delivery) VALUES (99, 'x', 0, 4711)", [])?;
+        tx.conn.execute(
+            "INSERT INTO dedup (fingerprint, receiver, notified_at, delivery) VALUES (99, 'x', 0, 4711)",
+            [],
+        )?;
         Ok(())
     });
     let (first, failed, last) = together(&fixture, accept(1), spoils, accept(2)).await;
