@@ -22,7 +22,8 @@
 //! | resolved, never to be delivered, to a service that keeps incidents | | nothing | it has ended, unless the fallback keeps incidents, too: somebody has to close the other one by hand | nothing |
 //! | resolved, never to be delivered, elsewhere | | nothing | nothing | nothing |
 //!
-//! `send_resolved: false` of the fallback holds on top: what it remembers changes, and it is not told.
+//! `send_resolved: false` of the fallback holds on top: what it remembers changes, and it is not told. Whoever is told needs
+//! no copy of the same alert that is held for it.
 
 use std::time::Duration;
 

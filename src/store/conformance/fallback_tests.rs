@@ -299,6 +299,18 @@ pub(in crate::store) async fn a_fallback_that_died_was_never_told(store: &dyn Wh
     assert_eq!(die(store, "oncall", "slack", 120).await, Settled::FellBack, "it has not stood in yet");
 }
 
+pub(in crate::store) async fn what_falls_back_ends_holding(store: &dyn Whole) {
+    store.post(vec![firing(1, 100)], &["slack"], 110).await;
+    store.post(vec![resolved(1, 100, 200)], &["slack"], 210).await;
+    deliver_all(store, "slack", 210).await;
+    assert_eq!(store.post(vec![firing(1, 100)], &["slack", "oncall"], 300).await, [Reason::Held, Reason::First]);
+    assert_eq!(die(store, "oncall", "slack", 310).await, Settled::FellBack);
+    assert_eq!(store.deliver("slack", 310).await, [(1, Reason::First)]);
+    assert_eq!(store.nothing_due("slack", 10_000).await, None, "it has heard that it fires");
+    store.post(vec![resolved(1, 100, 400)], &[], 400).await;
+    assert_eq!(store.deliver("slack", 400).await, [(1, Reason::Resolved)]);
+}
+
 pub(in crate::store) async fn a_lost_lease_tells_nobody(store: &dyn Whole) {
     store.post(vec![firing(1, 100)], &["oncall"], 110).await;
     let lost = store.take("oncall", 110).await;

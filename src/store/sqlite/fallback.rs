@@ -172,6 +172,13 @@ fn remember(
     rows: (Option<i64>, Option<i64>),
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    if told.alert.is_some() {
+        // As after any other notification: what it was held for is settled.
+        let held = tx.held(told.fingerprint)?;
+        for row in held.into_iter().filter(|row| row.receiver == to.name.as_str()) {
+            tx.remove_held(&row)?;
+        }
+    }
     let told_by = if told.end.is_some() { rows.1 } else { rows.0.filter(|_| told.alert.is_some()) };
     if let Some(known) = told.remember {
         tx.remember(told.fingerprint, to.name.as_str(), &Heard { known, own: false }, told_by)?;

@@ -9,17 +9,18 @@ use proptest::prelude::*;
 use super::{Folder, cache};
 use crate::alert::{Alert, Status};
 use crate::clock::{Timestamp, after};
-use crate::dedup::fallback::{Heard, Missed, StoodIn, Tell, fall_back};
+use crate::dedup::fallback::{self as table, Heard, Missed, StoodIn, Tell};
 use crate::dedup::{Cache, Decision, Known, decide, ends_later};
 use crate::notification::{DeliveryId, Notified, Reason, ReceiverName};
 use crate::store::conformance::{
-    DELIVERED, LEASE, REPEAT, SETTLE, again_at, ask, at, contents, dead, firing, intake, resolved, targets,
+    DELIVERED, LEASE, REPEAT, SETTLE, again_at, ask, at, contents, dead, firing, intake, overdue, resolved, targets,
 };
+use crate::store::sqlite::open::DATABASE;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Accepted, Admin, Intake, Lease, Outcome, Settled, Store};
+use crate::store::{Accepted, Admin, Intake, Lease, Outcome, Overdue, Settled, Store, codec};
 
 const RECEIVERS: [&str; 3] = ["slack", "oncall", "quiet"];
-/// Who is told of whose dead letters.
+/// Who is told instead of whom.
 const FALLBACKS: [(&str, &str); 2] = [("slack", "oncall"), ("oncall", "quiet")];
 const FINGERPRINTS: u64 = 4;
 
@@ -28,6 +29,7 @@ enum Step {
     Accept { alerts: Vec<(u64, Option<i64>, i64)>, wants: Vec<bool> },
     Lease(usize),
     Settle(usize, u8),
+    FallBack(usize),
     Advance(i64),
     Crash,
 }
@@ -41,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (alerts, proptest::collection::vec(any::<bool>(), 3)).prop_map(|(alerts, wants)| Step::Accept { alerts, wants }),
         6 => (0..3_usize).prop_map(Step::Lease),
         6 => (any::<usize>(), 0..6_u8).prop_map(|(which, how)| Step::Settle(which, how)),
+        2 => (0..FALLBACKS.len()).prop_map(Step::FallBack),
         4 => prop_oneof![Just(1_i64), Just(45), Just(400), Just(15_000)].prop_map(Step::Advance),
         1 => Just(Step::Crash),
     ]
@@ -114,6 +117,7 @@ impl World {
                 self.lease(RECEIVERS[receiver]).await;
             }
             Step::Settle(which, how) => self.settle(which, how).await,
+            Step::FallBack(which) => self.fall_back(FALLBACKS[which]).await,
             Step::Advance(seconds) => self.now += seconds,
             Step::Crash => {
                 let copy = self.folder.crashed();
@@ -275,6 +279,7 @@ impl World {
             4 => again_at(now + 30),
             _ => Outcome::Released,
         };
+        let is_sent = self.waiting("id = ?1 AND fallback = 'sent'", lease.delivery.0).len() == 1;
         let settled = self.store().settle(lease, outcome.clone(), at(now)).await.unwrap();
         if !is_valid {
             assert_eq!(settled, Settled::LeaseLost);
@@ -283,7 +288,7 @@ impl World {
         let alerts = self.handed[which].alerts.clone();
         self.handed[which].is_valid = false;
         let died = matches!(outcome, Outcome::Dead { .. });
-        let told = fallback.filter(|_| died).is_some_and(|to| self.tell(receiver, to, &alerts));
+        let told = fallback.filter(|_| died && !is_sent).is_some_and(|to| self.tell((receiver, to), &alerts, true));
         assert_eq!(settled, if told { Settled::FellBack } else { Settled::Done });
         match outcome {
             Outcome::Delivered { .. } | Outcome::Dead { .. } => {
@@ -306,17 +311,36 @@ impl World {
         }
     }
 
-    /// What a fallback is told of a dead letter; returns whether that is anything.
-    fn tell(&mut self, from: &'static str, to: &'static str, alerts: &[Notified]) -> bool {
+    /// The alerts of each delivery of which this is so, in the order in which they fall back. Which deliveries wait is the
+    /// store's word; that nothing of what they tell is lost is seen elsewhere.
+    fn waiting(&self, what: &str, parameter: impl rusqlite::ToSql) -> Vec<Vec<Notified>> {
+        let database = rusqlite::Connection::open(self.folder.data().join(DATABASE)).unwrap();
+        let sql =
+            format!("SELECT content FROM delivery WHERE {what} AND state IN ('queued', 'ready') ORDER BY since, id");
+        let mut statement = database.prepare(&sql).unwrap();
+        let rows = statement.query_map([parameter], |row| row.get::<_, String>(0)).unwrap();
+        rows.map(|content| codec::decode(content.unwrap().as_bytes()).unwrap().alerts).collect()
+    }
+
+    /// The receiver takes nothing, and its fallback is told of all that waits.
+    async fn fall_back(&mut self, (from, to): (&'static str, &'static str)) {
+        let waiting = self.waiting("receiver = ?1 AND fallback = 'open'", from);
+        let told = waiting.iter().map(|alerts| usize::from(self.tell((from, to), alerts, false))).sum::<usize>();
+        let overdue = Overdue { after: Duration::ZERO, ..overdue(from, to, Some(0), self.now) };
+        assert_eq!(self.store().fall_back(overdue).await.unwrap().len(), told);
+    }
+
+    /// What a fallback is told of a delivery; returns whether that is anything.
+    fn tell(&mut self, (from, to): (&'static str, &'static str), alerts: &[Notified], never: bool) -> bool {
         let (targets, now) = (targets(), at(self.now));
         let mut any = false;
         for Notified { alert, reason } in alerts {
             let (pair, fires) = ((to, alert.fingerprint.0), alert.status == Status::Firing);
             let heard = |pair| self.known.get(&pair).map(|(heard, _)| *heard);
-            let Tell { alert: told, then_ended, remember } = fall_back(&Missed {
+            let Tell { alert: told, then_ended, remember } = table::fall_back(&Missed {
                 alert,
                 reason: *reason,
-                never: true,
+                never,
                 meant_for_keeps_state: targets[from].keeps_state,
                 meant_for: heard((from, alert.fingerprint.0)).map(|heard| heard.known).as_ref(),
                 keeps_state: targets[to].keeps_state,
@@ -329,6 +353,7 @@ impl World {
             self.tellings += 1;
             if told && (fires || hears_ends) {
                 any = true;
+                self.held.remove(&pair);
                 self.to_tell.entry(pair).or_default().push_back((*reason, self.tellings));
                 if fires {
                     let stood_in = StoodIn { starts_at: alert.starts_at, at: now };
