@@ -57,6 +57,17 @@ pub struct Target {
     pub keeps_state: bool,
     /// With `false` a resolve changes the state and sends nothing.
     pub send_resolved: bool,
+    /// Whether somebody else is told of what it does not get (`fallback`).
+    pub has_fallback: bool,
+}
+
+/// Why a notification is sent to somebody it was not meant for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FallbackFor {
+    /// The receiver that it was meant for: the first one of a chain.
+    pub receiver: ReceiverName,
+    /// Why that one did not get it, in one line: `HTTP 503 for 5m`.
+    pub reason: String,
 }
 
 /// Why an alert was or was not passed on to a receiver: the last column of the decision table ([`crate::dedup`]).
@@ -188,6 +199,8 @@ pub struct Notification {
     pub attempt: u32,
     /// What the lane's last delivery left behind.
     pub receipt: Option<Receipt>,
+    /// Set if it was meant for another receiver: every message says so.
+    pub fallback: Option<FallbackFor>,
 }
 
 impl Notification {

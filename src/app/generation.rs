@@ -1,5 +1,5 @@
-//! What one routes.yaml brings to life: a worker for each receiver. A reload starts a new generation and stops the one
-//! before.
+//! What one routes.yaml brings to life: a worker for each receiver, and a timer for each that has a fallback. A reload
+//! starts a new generation and stops the one before.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,10 +11,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::deliver::{Shared, SharedHealth, Worker};
+use crate::deliver::{FallbackTimer, FallbackTo, Shared, SharedHealth, Worker};
 use crate::http::Routing;
 use crate::notification::ReceiverName;
 use crate::receiver::Definition;
+use crate::store::Listed;
 
 /// The workers of one configuration.
 #[derive(Debug)]
@@ -27,24 +28,33 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// `before` is the generation that this one replaces. What is known of a receiver's health is taken over by name: a
-    /// reload does not mend it.
-    pub(super) fn new(config: &Config, shared: &Shared, before: Option<&Self>) -> Self {
+    /// `before` is the generation that this one replaces. `healths` is what is known of the receivers' health already: a
+    /// reload does not mend a receiver.
+    pub(super) fn new(
+        config: &Config,
+        shared: &Shared,
+        before: Option<&Self>,
+        mut healths: HashMap<ReceiverName, SharedHealth>,
+    ) -> Self {
         let definitions = config.receivers.clone();
         let names = || definitions.iter().map(|definition| definition.target.name.clone());
-        let known = |name: &ReceiverName| before.and_then(|before| before.healths.get(name)).cloned();
         for name in names() {
             shared.metrics.add_receiver(&name);
-            if known(&name).is_none() {
+            if before.is_none_or(|before| !before.healths.contains_key(&name)) {
                 shared.metrics.set_up(&name, true);
             }
         }
         for gone in before.into_iter().flat_map(Self::receivers).filter(|gone| !names().any(|name| name == *gone)) {
             shared.metrics.forget_up(&gone);
         }
-        let healths = names().map(|name| (name.clone(), known(&name).unwrap_or_default())).collect();
+        let healths = names().map(|name| (name.clone(), healths.remove(&name).unwrap_or_default())).collect();
         let wakers = names().map(|name| (name, Arc::default())).collect();
         Self { definitions, healths, wakers, workers: TaskTracker::new(), stop: CancellationToken::new() }
+    }
+
+    /// What is known of the receivers' health; it goes on changing.
+    pub(super) fn healths(&self) -> HashMap<ReceiverName, SharedHealth> {
+        self.healths.clone()
     }
 
     /// What intake needs to know of the same configuration.
@@ -60,8 +70,33 @@ impl Generation {
         }
     }
 
-    pub(super) fn receivers(&self) -> Vec<ReceiverName> {
+    fn receivers(&self) -> Vec<ReceiverName> {
         self.definitions.iter().map(|definition| definition.target.name.clone()).collect()
+    }
+
+    /// The receivers and their fallbacks, as the store has to know them.
+    pub(super) fn roster(&self) -> Vec<Listed> {
+        let listed = |definition: &Definition| Listed {
+            target: definition.target.clone(),
+            fallback: definition.fallback.as_ref().map(|fallback| fallback.receiver.clone()),
+        };
+        self.definitions.iter().map(listed).collect()
+    }
+
+    /// Wakes a receiver's worker.
+    pub(super) fn wake(&self, receiver: &ReceiverName) {
+        if let Some(waker) = self.wakers.get(receiver) {
+            waker.notify_one();
+        }
+    }
+
+    /// The fallback of a receiver.
+    fn fallback(&self, definition: &Definition) -> Option<FallbackTo> {
+        let fallback = definition.fallback.as_ref()?;
+        let target =
+            self.definitions.iter().map(|other| &other.target).find(|other| other.name == fallback.receiver)?;
+        let wake = self.wakers.get(&target.name).cloned().unwrap_or_default();
+        Some(FallbackTo { target: target.clone(), after: fallback.after, wake })
     }
 
     /// Starts the workers; ends when they have ended.
@@ -72,7 +107,12 @@ impl Generation {
             let name = &definition.target.name;
             let wake = self.wakers.get(name).cloned().unwrap_or_default();
             let health = self.healths.get(name).cloned().unwrap_or_default();
-            let worker = Worker::new(shared.clone(), definition.clone(), wake, health, seeds.hash_one(name.as_str()));
+            let (fallback, seed) = (self.fallback(definition), seeds.hash_one(name.as_str()));
+            if let Some(to) = fallback.clone() {
+                let timer = FallbackTimer::new(shared.clone(), definition.target.clone(), to, health.clone());
+                self.workers.spawn(timer.run(self.stop.clone()));
+            }
+            let worker = Worker::new(shared.clone(), definition.clone(), wake, health, fallback, seed);
             self.workers.spawn(worker.run(self.stop.clone()));
         }
         self.workers.close();

@@ -1,5 +1,8 @@
 //! What is done every minute: old history goes, a wall clock that was set back is noticed, and what waits for a receiver
-//! that is gone becomes a dead letter in the end.
+//! that is gone goes to its fallback, or becomes a dead letter.
+//!
+//! Of receivers that were there before it is known that they are gone: what waits for them is given away at once. Names that
+//! nobody has ever known may be a slip of the pen that somebody mends, or stand in a database of an older version.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,12 +10,11 @@ use std::time::Duration;
 use crate::clock::{SharedClock, Timestamp, after, between};
 use crate::metrics::{Metrics, Outcome};
 use crate::notification::ReceiverName;
-use crate::store::{Admin, StoreError};
+use crate::store::{Admin, Departed, Listed, StoreError};
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(60);
-/// A receiver that routes.yaml does not name may be a slip of the pen that somebody mends: what waits for it is kept
-/// for so long.
+/// What waits for a receiver that nobody knows is kept for so long.
 const GRACE: Duration = Duration::from_secs(3600);
 /// A smaller step of the clock is left alone.
 const CLOCK_STEP: Duration = Duration::from_secs(2);
@@ -24,9 +26,11 @@ const PRUNES: usize = 100;
 #[derive(Debug)]
 pub(super) struct Housekeeping {
     clock: SharedClock,
-    /// Receivers that something waits for and routes.yaml does not name, and since when that is so, on the monotonic
-    /// clock: a reload for another reason does not begin their hour anew.
-    gone: HashMap<ReceiverName, Duration>,
+    /// Receivers that were there and are gone.
+    departed: Vec<ReceiverName>,
+    /// Receivers that something waits for and that nobody knows, and since when that is so, on the monotonic clock: a
+    /// reload for another reason does not begin their hour anew.
+    unknown: HashMap<ReceiverName, Duration>,
     /// The wall clock and the monotonic one at the last look.
     last: (Timestamp, Duration),
     due_at: Timestamp,
@@ -35,7 +39,7 @@ pub(super) struct Housekeeping {
 impl Housekeeping {
     pub(super) fn new(clock: SharedClock) -> Self {
         let (now, monotonic) = (clock.now(), clock.monotonic());
-        Self { clock, gone: HashMap::new(), last: (now, monotonic), due_at: now }
+        Self { clock, departed: Vec::new(), unknown: HashMap::new(), last: (now, monotonic), due_at: now }
     }
 
     /// Ends when there is something to do.
@@ -46,16 +50,16 @@ impl Housekeeping {
     }
 
     /// Does what is to be done.
-    pub(super) async fn tidy(&mut self, known: Vec<ReceiverName>, admin: &dyn Admin, metrics: &Metrics) {
+    pub(super) async fn tidy(&mut self, roster: Vec<Listed>, admin: &dyn Admin, metrics: &Metrics) {
         self.due_at = after(self.clock.now(), EVERY);
-        if let Err(error) = self.try_to_tidy(known, admin, metrics).await {
+        if let Err(error) = self.try_to_tidy(roster, admin, metrics).await {
             tracing::warn!(%error, "housekeeping has failed; it is tried again");
         }
     }
 
     async fn try_to_tidy(
         &mut self,
-        known: Vec<ReceiverName>,
+        roster: Vec<Listed>,
         admin: &dyn Admin,
         metrics: &Metrics,
     ) -> Result<(), StoreError> {
@@ -70,25 +74,46 @@ impl Housekeeping {
                 break;
             }
         }
-        self.look_for_gone(&known, admin, metrics).await?;
-        self.bury(known, admin, metrics).await
+        self.take_over(roster.clone(), admin, metrics).await?;
+        self.bury(roster, admin, metrics).await
     }
 
-    /// Says what waits for receivers that routes.yaml does not name.
-    pub(super) async fn look_for_gone(
+    /// Gives away what waits for receivers that `roster`, which is in force from now on, does not have any more. Returns
+    /// those who were told instead.
+    pub(super) async fn take_over(
+        &mut self,
+        roster: Vec<Listed>,
+        admin: &dyn Admin,
+        metrics: &Metrics,
+    ) -> Result<Vec<ReceiverName>, StoreError> {
+        let known: Vec<_> = roster.iter().map(|listed| listed.target.name.clone()).collect();
+        let all = admin.take_over(roster, self.clock.now()).await?;
+        for departed in all.iter().filter(|departed| !departed.is_untouched()) {
+            note(departed, metrics);
+        }
+        let heirs = all.iter().filter(|departed| departed.fell_back > 0).filter_map(|departed| departed.to.clone());
+        let heirs = heirs.collect();
+        self.departed = all.into_iter().map(|departed| departed.receiver).collect();
+        self.look_for_unknown(&known, admin, metrics).await?;
+        Ok(heirs)
+    }
+
+    /// Says what waits for receivers that nobody knows.
+    async fn look_for_unknown(
         &mut self,
         known: &[ReceiverName],
         admin: &dyn Admin,
         metrics: &Metrics,
     ) -> Result<(), StoreError> {
         let waiting = admin.stats().await?.receivers;
-        let is_gone =
-            |name: &ReceiverName| !known.contains(name) && waiting.get(name).is_some_and(|counts| counts.pending > 0);
-        self.gone.retain(|name, _| is_gone(name));
-        for name in waiting.keys().filter(|name| is_gone(name)) {
+        let is_known = |name: &ReceiverName| known.contains(name) || self.departed.contains(name);
+        let is_unknown =
+            |name: &ReceiverName| !is_known(name) && waiting.get(name).is_some_and(|counts| counts.pending > 0);
+        self.unknown.retain(|name, _| is_unknown(name));
+        for name in waiting.keys().filter(|name| is_unknown(name)) {
             let now = self.clock.monotonic();
-            if !self.gone.contains_key(name) {
-                self.gone.insert(name.clone(), now);
+            if !self.unknown.contains_key(name) {
+                self.unknown.insert(name.clone(), now);
                 // With all its series, so that the counter of dead letters is seen to rise from zero.
                 metrics.add_receiver(name);
                 tracing::error!(
@@ -102,21 +127,41 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Turns what waits for receivers that have been gone for long enough into dead letters.
-    async fn bury(&mut self, known: Vec<ReceiverName>, admin: &dyn Admin, metrics: &Metrics) -> Result<(), StoreError> {
+    /// Turns what waits for receivers that have been unknown for long enough into dead letters.
+    async fn bury(&mut self, roster: Vec<Listed>, admin: &dyn Admin, metrics: &Metrics) -> Result<(), StoreError> {
         let now = self.clock.monotonic();
         let (ripe, young): (Vec<_>, Vec<_>) =
-            self.gone.iter().partition(|(_, since)| now.saturating_sub(**since) >= GRACE);
+            self.unknown.iter().partition(|(_, since)| now.saturating_sub(**since) >= GRACE);
         if ripe.is_empty() {
             return Ok(());
         }
-        let kept = known.into_iter().chain(young.into_iter().map(|(name, _)| name.clone())).collect();
+        let known = roster.into_iter().map(|listed| listed.target.name);
+        let young = young.into_iter().map(|(name, _)| name.clone());
+        let kept = known.chain(young).chain(self.departed.iter().cloned()).collect();
         for (receiver, count) in admin.bury_orphans(kept, self.clock.now()).await? {
             tracing::error!(%receiver, count, "routes.yaml has no such receiver: what waited for it is dead letters");
             metrics.notifications(&receiver, Outcome::Dead, count);
         }
         Ok(())
     }
+}
+
+/// Says what became of what waited for a receiver that is gone.
+fn note(departed: &Departed, metrics: &Metrics) {
+    let Departed { receiver, to, fell_back, dropped, dead } = departed;
+    let fallback = to.as_ref().map(tracing::field::display);
+    tracing::warn!(
+        %receiver,
+        fallback,
+        fell_back,
+        dropped,
+        dead,
+        "routes.yaml does not have this receiver any more: what waited for it went to its fallback, or is dead letters"
+    );
+    // With all its series, as long as something is counted for it.
+    metrics.add_receiver(receiver);
+    metrics.notifications(receiver, Outcome::Fallback, *fell_back);
+    metrics.notifications(receiver, Outcome::Dead, *dead);
 }
 
 /// By how much the wall clock was set back between two looks at it and at the monotonic one.

@@ -3,6 +3,7 @@
 mod generation;
 mod housekeeping;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,16 +11,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, between};
 use crate::config::Config;
 use crate::dedup::Cache;
-use crate::deliver::{Shared, Transport};
+use crate::deliver::{Shared, SharedHealth, Transport};
 use crate::http::{self, Draining, Live, Reload};
 use crate::metrics::Metrics;
+use crate::notification::ReceiverName;
 use crate::store::Admin;
 use crate::store::sqlite::{Options, SqliteStore};
 use generation::Generation;
@@ -67,6 +69,8 @@ pub struct App {
     live: Arc<Live>,
     generation: Generation,
     housekeeping: Housekeeping,
+    /// Notified when all attempts of a generation have ended.
+    workers_ended: Arc<Notify>,
     draining: Arc<Draining>,
     reload_sender: mpsc::Sender<Reload>,
     reload_requests: mpsc::Receiver<Reload>,
@@ -92,12 +96,10 @@ impl App {
         let transport = Transport::new().map_err(anyhow::Error::msg)?;
         metrics.config_loaded(hash, clock.now());
         let shared = Shared { store: store.clone(), transport, clock, metrics };
-        let generation = Generation::new(&config, &shared, None);
+        let generation = Generation::new(&config, &shared, None, healths(&*store, &shared.clock).await?);
         let live = Arc::new(Live::new(generation.routing(&config)));
         let (reload_sender, reload_requests) = mpsc::channel(1);
-        let draining = Arc::default();
-        let mut housekeeping = Housekeeping::new(shared.clock.clone());
-        housekeeping.look_for_gone(&generation.receivers(), &*store, &shared.metrics).await?;
+        let housekeeping = Housekeeping::new(shared.clock.clone());
         Ok(Self {
             settings,
             load,
@@ -107,7 +109,8 @@ impl App {
             live,
             generation,
             housekeeping,
-            draining,
+            workers_ended: Arc::default(),
+            draining: Arc::default(),
             reload_sender,
             reload_requests,
         })
@@ -135,7 +138,7 @@ impl App {
         let workers = TaskTracker::new();
         let (server, stop_http) = (TaskTracker::new(), CancellationToken::new());
         server.spawn(http::serve(listener, http::router(self.state()), stop_http.clone()));
-        workers.spawn(self.generation.run(&self.shared));
+        self.start_workers(&workers);
         self.supervise(&workers, &shutdown).await;
         tracing::info!("shutting down: nothing more is accepted");
         self.draining.start();
@@ -198,11 +201,18 @@ impl App {
                         let _ = reply.send(result);
                     }
                 }
+                // What it does is done piece by piece in the store: to stop in between loses nothing.
                 () = self.housekeeping.due() => {
-                    let known = self.generation.receivers();
-                    // What it does is done piece by piece in the store: to stop in between loses nothing.
+                    let roster = self.generation.roster();
                     tokio::select! {
-                        () = self.housekeeping.tidy(known, &*self.store, &self.shared.metrics) => (),
+                        () = self.housekeeping.tidy(roster, &*self.store, &self.shared.metrics) => (),
+                        () = shutdown.cancelled() => return,
+                    }
+                }
+                // What a receiver that is gone had in hand until now is left behind.
+                () = self.workers_ended.notified() => {
+                    tokio::select! {
+                        () = self.take_over() => (),
                         () = shutdown.cancelled() => return,
                     }
                 }
@@ -210,21 +220,47 @@ impl App {
         }
     }
 
+    fn start_workers(&self, workers: &TaskTracker) {
+        let (all_ended, workers_ended) = (self.generation.run(&self.shared), self.workers_ended.clone());
+        workers.spawn(async move {
+            all_ended.await;
+            workers_ended.notify_one();
+        });
+    }
+
+    /// Gives away what waits for receivers that are gone.
+    async fn take_over(&mut self) {
+        let roster = self.generation.roster();
+        match self.housekeeping.take_over(roster, &*self.store, &self.shared.metrics).await {
+            Ok(heirs) => heirs.iter().for_each(|receiver| self.generation.wake(receiver)),
+            Err(error) => tracing::warn!(%error, "receivers that are gone were not looked for; it is tried again"),
+        }
+    }
+
     /// Loads routes.yaml and switches to it. Workers of before finish what they have in hand; leases keep the two from
     /// sending the same delivery.
     async fn reload(&mut self, workers: &TaskTracker) -> Result<(), String> {
         let loaded = (self.load)().inspect_err(|_| self.shared.metrics.config_refused())?;
-        let next = Generation::new(&loaded.config, &self.shared, Some(&self.generation));
+        let healths = self.generation.healths();
+        let next = Generation::new(&loaded.config, &self.shared, Some(&self.generation), healths);
         self.live.replace(next.routing(&loaded.config));
         let before = std::mem::replace(&mut self.generation, next);
         before.stop();
-        workers.spawn(self.generation.run(&self.shared));
+        self.start_workers(workers);
         self.shared.metrics.config_loaded(loaded.hash, self.shared.clock.now());
         tracing::info!(receivers = loaded.config.receivers.len(), "routes.yaml reloaded");
-        self.housekeeping
-            .look_for_gone(&self.generation.receivers(), &*self.store, &self.shared.metrics)
-            .await
-            .unwrap_or_else(|error| tracing::warn!(%error, "the outbox could not be counted"));
+        self.take_over().await;
         Ok(())
     }
+}
+
+/// What the store knows of the receivers' health: since when they fail.
+async fn healths(admin: &dyn Admin, clock: &SharedClock) -> anyhow::Result<HashMap<ReceiverName, SharedHealth>> {
+    let (now, monotonic) = (clock.now(), clock.monotonic());
+    let receivers = admin.stats().await?.receivers.into_iter();
+    let failing = receivers.filter_map(|(name, counts)| {
+        let failing_for = between(counts.failing_since?, now);
+        Some((name, SharedHealth::failing_for(failing_for, monotonic)))
+    });
+    Ok(failing.collect())
 }

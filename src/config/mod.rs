@@ -4,6 +4,7 @@
 
 mod address;
 mod compile;
+mod fallbacks;
 mod places;
 mod rate;
 mod receivers;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{check_url, url};
+use super::fallbacks::{self, Link};
 use super::rate;
 use super::secret::Secrets;
 use crate::notification::{ReceiverName, Target};
@@ -22,7 +23,7 @@ const ROUTING_KEY_LENGTH: usize = 32;
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
 
-const RECEIVER_NOTES: [Note; 3] = [Note::Later("fallback"), Note::Later("fallback_after"), Note::Later("email")];
+const RECEIVER_NOTES: [Note; 1] = [Note::Later("email")];
 const SLACK_NOTES: [Note; 4] = [
     Note::Later("token"),
     Note::Later("channel"),
@@ -38,7 +39,10 @@ const WEBHOOK_NOTES: [Note; 3] = [Note::Later("headers"), Note::Later("body"), N
 
 /// The receivers' names: known even where the rest of the receiver is wrong, so that one mistake is not reported twice.
 #[derive(Debug, Default)]
-pub(super) struct Names(Vec<Known>);
+pub(super) struct Names {
+    known: Vec<Known>,
+    fallbacks: Vec<Link>,
+}
 
 #[derive(Debug)]
 struct Known {
@@ -50,18 +54,29 @@ struct Known {
 impl Names {
     /// The receiver with this name; from now on it counts as used.
     pub(super) fn get(&mut self, name: &str) -> Option<ReceiverName> {
-        let known = self.0.iter_mut().find(|known| known.name.as_str() == name)?;
+        let known = self.known.iter_mut().find(|known| known.name.as_str() == name)?;
         known.used = true;
         Some(known.name.clone())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|known| known.name.as_str())
+        self.known.iter().map(|known| known.name.as_str())
     }
 
-    /// Warns of every receiver that no route names.
-    pub(super) fn report_unused(&self, cx: &mut Context<'_>) {
-        for Known { name, span, .. } in self.0.iter().filter(|known| !known.used) {
+    /// Warns of every receiver that no route names, and no receiver that is used as its fallback.
+    pub(super) fn report_unused(&mut self, cx: &mut Context<'_>) {
+        let mut used: Vec<ReceiverName> =
+            self.known.iter().filter(|known| known.used).map(|known| known.name.clone()).collect();
+        while let Some(name) = used.pop() {
+            for link in self.fallbacks.iter().filter(|link| link.from.as_deref() == Some(name.as_str())) {
+                let to = self.known.iter_mut().find(|known| known.name.as_str() == link.to && !known.used);
+                used.extend(to.map(|known| {
+                    known.used = true;
+                    known.name.clone()
+                }));
+            }
+        }
+        for Known { name, span, .. } in self.known.iter().filter(|known| !known.used) {
             let message = format!("no route uses the receiver {}", quote(name.as_str()));
             cx.warn_with(*span, message, "name it in `receivers` of a route, or remove it");
         }
@@ -79,7 +94,10 @@ pub(super) fn receivers(
     if items.is_empty() {
         cx.error(node.span, "`receivers` must name at least one receiver");
     }
-    items.iter().filter_map(|item| receiver(cx, item, secrets, names)).collect()
+    let definitions = items.iter().filter_map(|item| receiver(cx, item, secrets, names)).collect();
+    let all: Vec<&str> = names.iter().collect();
+    fallbacks::check(cx, &names.fallbacks, &all);
+    definitions
 }
 
 fn receiver(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>, names: &mut Names) -> Option<Definition> {
@@ -90,6 +108,24 @@ fn receiver(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>, names: &mu
         Some(node) => cx.boolean(node, "`send_resolved`"),
         None => Some(true),
     };
+    let fallback = fallbacks::read(cx, &mut fields, name.as_ref(), &mut names.fallbacks);
+    let default = service.as_ref().map_or(DEFAULT_PACE, |service| service.pace);
+    let delivery = delivery(cx, &mut fields, default);
+    fields.close(cx, &RECEIVER_NOTES);
+
+    let (name, Service { receiver, .. }, fallback) = (name?, service?, fallback?);
+    let target = Target {
+        name,
+        granularity: receiver.granularity(),
+        keeps_state: receiver.keeps_state(),
+        send_resolved: send_resolved?,
+        has_fallback: fallback.is_some(),
+    };
+    Some(Definition { target, service: receiver, delivery: delivery?, fallback })
+}
+
+/// How it is delivered; `default` is the service's pace.
+fn delivery(cx: &mut Context<'_>, fields: &mut Fields<'_>, default: RateLimit) -> Option<Delivery> {
     let timeout = match fields.take(cx, "timeout") {
         Some(node) => cx.duration(node, "`timeout`", Duration::from_millis(100)..=Duration::from_mins(5)),
         None => Some(10 * SECOND),
@@ -98,22 +134,11 @@ fn receiver(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>, names: &mu
         Some(node) => retry(cx, node, fields.at),
         None => Some(DAY),
     };
-    let default = service.as_ref().map_or(DEFAULT_PACE, |service| service.pace);
     let rate_limit = match fields.take(cx, "rate_limit") {
         Some(node) => rate_limit(cx, node, fields.at, default),
         None => Some(default),
     };
-    fields.close(cx, &RECEIVER_NOTES);
-
-    let (name, Service { receiver, .. }) = (name?, service?);
-    let target = Target {
-        name,
-        granularity: receiver.granularity(),
-        keeps_state: receiver.keeps_state(),
-        send_resolved: send_resolved?,
-    };
-    let delivery = Delivery { timeout: timeout?, max_age: max_age?, rate_limit: rate_limit? };
-    Some(Definition { target, service: receiver, delivery })
+    Some(Delivery { timeout: timeout?, max_age: max_age?, rate_limit: rate_limit? })
 }
 
 fn name(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<ReceiverName> {
@@ -122,13 +147,13 @@ fn name(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Receiver
         cx.error(node.span, "`name` must be printable, at most 200 bytes long, and neither begin nor end with a blank");
         return None;
     }
-    if let Some(first) = names.0.iter().find(|known| known.name.as_str() == text) {
+    if let Some(first) = names.known.iter().find(|known| known.name.as_str() == text) {
         let hint = format!("the first one is in line {}; give each its own name", cx.source.line(first.span.start));
         cx.error_with(node.span, format!("two receivers have the name {}", quote(text)), hint);
         return None;
     }
     let name = ReceiverName::from(text);
-    names.0.push(Known { name: name.clone(), span: node.span, used: false });
+    names.known.push(Known { name: name.clone(), span: node.span, used: false });
     Some(name)
 }
 

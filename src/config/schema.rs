@@ -76,6 +76,10 @@ struct Receiver {
     retry: Option<Retry>,
     /// Of one request, 100ms to 5m. Default 10s.
     timeout: Option<Duration>,
+    /// The receiver that is also told of what this one does not get: dead letters, and what waits for too long.
+    fallback: Option<String>,
+    /// How long a notification may fail before the fallback is told; 10s to 24h. Default 5m.
+    fallback_after: Option<Duration>,
 }
 
 fn one_service() -> serde_json::Value {

@@ -85,7 +85,8 @@ mod tests {
     use crate::notification::{Granularity, Reason};
 
     fn target(name: &str) -> Target {
-        Target { name: name.into(), granularity: Granularity::Group, keeps_state: false, send_resolved: true }
+        let granularity = Granularity::Group;
+        Target { name: name.into(), granularity, keeps_state: false, send_resolved: true, has_fallback: false }
     }
 
     fn alert(fingerprint: u64, ends_at: Option<Timestamp>) -> Alert {

@@ -1,7 +1,9 @@
 //! What is new. [`decide`] is the decision table of README, section "What is new"; [`Cache`] answers the commonest
-//! case, a copy of something told already, without a transaction.
+//! case, a copy of something told already, without a transaction; [`fallback`] is the table of what somebody is told in
+//! another's place.
 
 mod cache;
+pub mod fallback;
 
 use std::time::Duration;
 

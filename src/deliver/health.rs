@@ -16,6 +16,13 @@ const AT_ONCE: usize = 8;
 pub struct SharedHealth(Arc<Mutex<Health>>);
 
 impl SharedHealth {
+    /// Of a receiver that the process finds failing when it starts, and for how long. `now` is monotonic.
+    #[must_use]
+    pub fn failing_for(before: Duration, now: Duration) -> Self {
+        let failing = Some(Failing { since: now, before });
+        Self(Arc::new(Mutex::new(Health { failing, ..Health::default() })))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Health> {
         // Plain numbers, whole in any case.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -31,17 +38,32 @@ pub(super) struct Health {
     asked_until: Duration,
     /// Between two probes, on the same clock.
     probe_at: Duration,
+    /// Since its last answer.
+    failing: Option<Failing>,
+}
+
+/// How long attempts have failed.
+#[derive(Debug, Clone, Copy)]
+struct Failing {
+    /// When the first of them began, on the monotonic clock.
+    since: Duration,
+    /// What to add to that: how long they had failed when the process started.
+    before: Duration,
 }
 
 impl Health {
     /// The service answered, if only to refuse one delivery.
-    pub(super) fn answered(&mut self) {
-        *self = Self { asked_until: self.asked_until, ..Self::default() };
+    pub(super) fn answered(&mut self, now: Duration) {
+        // While it wants to be left alone nothing gets through, whatever it says to an earlier request.
+        let failing = self.failing.filter(|_| self.asked_until > now);
+        *self = Self { asked_until: self.asked_until, failing, ..Self::default() };
     }
 
-    /// An attempt failed in a way that will pass. `asked` is how long the service wants to be left alone.
-    pub(super) fn failed(&mut self, asked: Option<Duration>, now: Duration, jitter: f64) {
+    /// An attempt that began at `began` failed in a way that will pass. `asked` is how long the service wants to be left
+    /// alone.
+    pub(super) fn failed(&mut self, asked: Option<Duration>, began: Duration, now: Duration, jitter: f64) {
         self.failures = self.failures.saturating_add(1);
+        self.failing.get_or_insert(Failing { since: began, before: Duration::ZERO });
         if let Some(asked) = asked {
             self.asked_until = self.asked_until.max(now.saturating_add(asked));
         }
@@ -58,6 +80,12 @@ impl Health {
     /// How many attempts may be under way: one while it is down.
     pub(super) fn at_once(&self) -> usize {
         if self.is_up() { AT_ONCE } else { 1 }
+    }
+
+    /// For how long nothing has got through, if nothing does: it is down, or wants to be left alone.
+    pub(super) fn stuck_for(&self, now: Duration) -> Option<Duration> {
+        let stuck = !self.is_up() || self.asked_until > now;
+        self.failing.filter(|_| stuck).map(|failing| now.saturating_sub(failing.since).saturating_add(failing.before))
     }
 
     /// How long nothing should be sent yet.
@@ -85,30 +113,61 @@ mod tests {
     fn five_failures_in_a_row_leave_one_probe_at_a_time() {
         let mut health = Health::default();
         for second in 0..4 {
-            health.failed(None, at(second), 0.5);
+            health.failed(None, at(second), at(second), 0.5);
         }
         assert_eq!((health.is_up(), health.at_once(), health.pause(at(4))), (true, AT_ONCE, None));
-        health.failed(None, at(4), 0.5);
+        health.failed(None, at(4), at(4), 0.5);
         assert_eq!((health.is_up(), health.at_once(), health.pause(at(4))), (false, 1, Some(at(1))));
-        health.failed(None, at(5), 0.5);
+        health.failed(None, at(5), at(5), 0.5);
         assert_eq!(health.pause(at(5)), Some(at(2)));
         for second in 0..20 {
-            health.failed(None, at(1000 + second), 0.5);
+            health.failed(None, at(1000 + second), at(1000 + second), 0.5);
         }
         assert_eq!(health.pause(at(1019)), Some(at(30)), "probes are at most 30 s apart");
         assert_eq!(health.longest_wait(), at(30), "and no delivery waits longer");
-        health.answered();
+        health.answered(at(1020));
         assert_eq!((health.is_up(), health.at_once(), health.pause(at(1020))), (true, AT_ONCE, None));
     }
 
     #[test]
     fn a_service_that_asks_for_a_pause_gets_it() {
         let mut health = Health::default();
-        health.failed(Some(at(30)), at(0), 0.5);
+        health.failed(Some(at(30)), at(0), at(0), 0.5);
         assert!(health.is_up());
         assert_eq!(health.pause(at(29)), Some(at(1)));
-        health.answered();
+        health.answered(at(1));
         assert_eq!(health.pause(at(29)), Some(at(1)), "the answer to an earlier request does not end it");
         assert_eq!(health.pause(at(30)), None);
+    }
+
+    #[test]
+    fn nothing_gets_through_while_it_is_down_or_wants_to_be_left_alone() {
+        let mut health = Health::default();
+        for second in 10..14 {
+            health.failed(None, at(second), at(second + 1), 0.5);
+            assert_eq!(health.stuck_for(at(20)), None, "others may get through");
+        }
+        health.failed(None, at(14), at(15), 0.5);
+        assert_eq!(health.stuck_for(at(20)), Some(at(10)), "since the first attempt began");
+        health.answered(at(20));
+        health.failed(Some(at(30)), at(21), at(21), 0.5);
+        assert_eq!(health.stuck_for(at(30)), Some(at(9)), "it wants to be left alone");
+        health.answered(at(30));
+        assert_eq!(health.stuck_for(at(40)), Some(at(19)));
+        assert_eq!(health.stuck_for(at(51)), None, "the pause is over");
+        health.answered(at(52));
+        health.failed(Some(at(30)), at(60), at(60), 0.5);
+        assert_eq!(health.stuck_for(at(61)), Some(at(1)));
+    }
+
+    #[test]
+    fn a_receiver_that_was_failing_before_the_start_fails_on() {
+        let health = SharedHealth::failing_for(at(200), at(3));
+        let mut health = health.lock();
+        assert_eq!(health.stuck_for(at(4)), None, "it may work again");
+        for _ in 0..5 {
+            health.failed(None, at(4), at(4), 0.5);
+        }
+        assert_eq!(health.stuck_for(at(5)), Some(at(202)));
     }
 }

@@ -3,12 +3,14 @@
 //! timer and another replica share one code path.
 
 mod attempt;
+mod fallback;
 mod health;
 mod pace;
 mod policy;
 mod transport;
 mod worker;
 
+pub use fallback::{FallbackTimer, FallbackTo};
 pub use health::SharedHealth;
 pub use transport::{Transport, TransportError};
 pub use worker::{Shared, Worker};

@@ -33,7 +33,8 @@ pub(super) enum Next {
     },
     /// Given up.
     Dead {
-        outcome: Outcome,
+        /// Why, for those who are told instead.
+        error: String,
         failure: Failure,
         /// Whether the service has refused it. Otherwise it is too old, and this attempt has failed like those before.
         refused: bool,
@@ -47,6 +48,8 @@ pub(super) struct Tries {
     pub(super) attempt: u32,
     /// When it was accepted.
     pub(super) since: Timestamp,
+    /// When the attempt began.
+    pub(super) began: Timestamp,
     /// `retry.max_age`.
     pub(super) max_age: Duration,
     /// The longest wait that the state of the receiver allows.
@@ -57,24 +60,26 @@ pub(super) struct Tries {
 pub(super) fn next(verdict: Final, tries: Tries, now: Timestamp, jitter: f64) -> Next {
     match verdict {
         Final::Delivered { receipt } => Next::Delivered(Outcome::Delivered { receipt }),
-        Final::Reject { failure } => dead(failure.to_string(), failure, true),
+        Final::Reject { failure } => dead(failure.detail.clone(), failure, true),
         Final::Retry { after: asked, failure } => {
             let age = between(tries.since, now);
             if age >= tries.max_age && tries.attempt >= FEWEST_ATTEMPTS {
-                return dead(format!("given up after {} s; {failure}", age.as_secs()), failure, false);
+                let error = format!("given up after {} s; {}", age.as_secs(), failure.detail);
+                return dead(error, failure, false);
             }
             let pause = asked.map(|asked| asked.clamp(FIRST, LONGEST_ASKED));
             let wait = pause.unwrap_or_else(|| backoff(tries.attempt, jitter).min(tries.longest_wait));
             let (at, end) = (after(now, wait), after(tries.since, tries.max_age));
             // One last attempt at the very end beats none.
             let at = if end > now { at.min(end) } else { at };
-            Next::Again { outcome: Outcome::RetryAt { at, error: failure.to_string() }, failure, pause }
+            let outcome = Outcome::RetryAt { at, began: tries.began, error: failure.detail.clone() };
+            Next::Again { outcome, failure, pause }
         }
     }
 }
 
 fn dead(error: String, failure: Failure, refused: bool) -> Next {
-    Next::Dead { outcome: Outcome::Dead { error }, failure, refused }
+    Next::Dead { error, failure, refused }
 }
 
 /// The wait after the `attempt`th failure in a row: 1 s, doubling, at most 5 min, with a quarter of jitter either way so
@@ -105,7 +110,7 @@ mod tests {
     }
 
     fn tries(attempt: u32) -> Tries {
-        Tries { attempt, since: at(0), max_age: DAY, longest_wait: LONGEST }
+        Tries { attempt, since: at(0), began: at(0), max_age: DAY, longest_wait: LONGEST }
     }
 
     /// Tries at `now` what was accepted at 0, and gives the time of the next attempt.
@@ -153,16 +158,15 @@ mod tests {
     #[test]
     fn while_the_receiver_is_down_no_wait_is_longer_than_a_probes() {
         let verdict = Final::Retry { after: None, failure: failure() };
-        let tries = Tries { longest_wait: LONGEST_PROBE, ..tries(9) };
+        let tries = Tries { longest_wait: LONGEST_PROBE, began: at(90), ..tries(9) };
         let Next::Again { outcome, .. } = next(verdict, tries, at(100), 0.5) else { panic!("it is tried again") };
-        assert_eq!(outcome, Outcome::RetryAt { at: at(130), error: "unavailable: 503".to_owned() });
+        assert_eq!(outcome, Outcome::RetryAt { at: at(130), began: at(90), error: "503".to_owned() });
     }
 
     #[test]
     fn what_can_never_succeed_is_dead_at_once() {
         let verdict = Final::Reject { failure: failure() };
         let next = next(verdict, tries(1), at(1), 0.5);
-        let error = "unavailable: 503".to_owned();
-        assert_eq!(next, Next::Dead { outcome: Outcome::Dead { error }, failure: failure(), refused: true });
+        assert_eq!(next, Next::Dead { error: "503".to_owned(), failure: failure(), refused: true });
     }
 }

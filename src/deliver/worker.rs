@@ -10,6 +10,7 @@ use tracing::Instrument;
 
 use super::Transport;
 use super::attempt::attempt;
+use super::fallback::FallbackTo;
 use super::health::SharedHealth;
 use super::pace::Pace;
 use super::policy::{self, Next, Tries};
@@ -45,6 +46,7 @@ pub struct Worker {
     wake: Arc<Notify>,
     pace: Pace,
     health: SharedHealth,
+    fallback: Option<FallbackTo>,
     /// Spreads retries; seeded once per worker.
     random: fastrand::Rng,
     attempts: JoinSet<Ended>,
@@ -56,18 +58,30 @@ enum Ended {
     /// The service answers.
     Answered,
     /// It does not, or only to say that it cannot now.
-    Failed { pause: Option<Duration> },
+    Failed {
+        pause: Option<Duration>,
+        /// On the monotonic clock.
+        began: Duration,
+    },
     /// It was not asked.
     NotSent,
 }
 
 impl Worker {
-    /// A worker that looks into the outbox whenever `wake` is notified. `health` is what is known of the receiver already.
+    /// A worker that looks into the outbox whenever `wake` is notified. `health` is what is known of the receiver already,
+    /// `fallback` who is told of its dead letters.
     #[must_use]
-    pub fn new(shared: Shared, definition: Definition, wake: Arc<Notify>, health: SharedHealth, seed: u64) -> Self {
+    pub fn new(
+        shared: Shared,
+        definition: Definition,
+        wake: Arc<Notify>,
+        health: SharedHealth,
+        fallback: Option<FallbackTo>,
+        seed: u64,
+    ) -> Self {
         let pace = Pace::new(definition.delivery.rate_limit, shared.clock.clone());
         let random = fastrand::Rng::with_seed(seed);
-        Self { shared, definition, wake, pace, health, random, attempts: JoinSet::new() }
+        Self { shared, definition, wake, pace, health, fallback, random, attempts: JoinSet::new() }
     }
 
     fn name(&self) -> &ReceiverName {
@@ -162,7 +176,8 @@ impl Worker {
             attempt = leased.notification.attempt,
         );
         let waits = Waits { jitter: self.random.f64(), longest: self.health.lock().longest_wait() };
-        let task = deliver(self.shared.clone(), self.definition.clone(), leased, waits, stop.clone());
+        let (definition, fallback) = (self.definition.clone(), self.fallback.clone());
+        let task = deliver(self.shared.clone(), definition, fallback, leased, waits, stop.clone());
         self.attempts.spawn(task.instrument(span));
     }
 
@@ -195,8 +210,10 @@ impl Worker {
         let mut health = self.health.lock();
         let was_up = health.is_up();
         match ended {
-            Ok(Ended::Answered) => health.answered(),
-            Ok(Ended::Failed { pause }) => health.failed(pause, self.shared.clock.monotonic(), jitter),
+            Ok(Ended::Answered) => health.answered(self.shared.clock.monotonic()),
+            Ok(Ended::Failed { pause, began }) => {
+                health.failed(pause, began, self.shared.clock.monotonic(), jitter);
+            }
             Ok(Ended::NotSent) => {}
             // Its lease runs out and it is tried again.
             Err(error) => tracing::error!(receiver = %self.name(), %error, "an attempt ended in a bug"),
@@ -226,18 +243,20 @@ struct Waits {
 async fn deliver(
     shared: Shared,
     definition: Definition,
+    fallback: Option<FallbackTo>,
     leased: Leased,
     waits: Waits,
     stop: CancellationToken,
 ) -> Ended {
-    let Definition { target, service, delivery } = definition;
+    let Definition { target, service, delivery, .. } = definition;
     let Leased { lease, notification, since } = leased;
     let notification = Arc::new(notification);
-    let took = Stopwatch::start();
+    let (took, began, began_at) = (Stopwatch::start(), shared.clock.monotonic(), shared.clock.now());
     let verdict = attempt(service, &notification, &shared.transport, delivery.timeout, &shared.clock).await;
     shared.metrics.attempted(&target.name, took);
     let (now, alerts) = (shared.clock.now(), notification.alerts.len());
-    let tries = Tries { attempt: notification.attempt, since, max_age: delivery.max_age, longest_wait: waits.longest };
+    let (attempt, max_age, longest_wait) = (notification.attempt, delivery.max_age, waits.longest);
+    let tries = Tries { attempt, since, began: began_at, max_age, longest_wait };
     let (outcome, counted, ended) = match policy::next(verdict, tries, now, waits.jitter) {
         Next::Delivered(outcome) => {
             tracing::info!(alerts, "delivered");
@@ -246,22 +265,25 @@ async fn deliver(
         }
         Next::Again { outcome, failure, pause } => {
             tracing::warn!(alerts, class = failure.class.as_str(), why = failure.detail, "failed; will try again");
-            (outcome, Counted::Retried, Ended::Failed { pause })
+            (outcome, Counted::Retried, Ended::Failed { pause, began })
         }
-        Next::Dead { outcome, failure, refused } => {
+        Next::Dead { error, failure, refused } => {
             let (class, why) = (failure.class.as_str(), failure.detail);
             tracing::error!(alerts, names = names(&notification), class, why, "given up: a dead letter");
             let ended = match failure.class {
                 FailureClass::Encode => Ended::NotSent,
                 _ if refused => Ended::Answered,
-                _ => Ended::Failed { pause: None },
+                _ => Ended::Failed { pause: None, began },
             };
-            (outcome, Counted::Dead, ended)
+            let fallback = fallback.as_ref().map(|to| to.of(&target));
+            (Outcome::Dead { error, fallback }, Counted::Dead, ended)
         }
     };
     // Counted before it is settled: whoever waits for an empty outbox then finds the counts complete.
     shared.metrics.notifications(&target.name, counted, 1);
-    settle(&shared, lease, outcome, &stop).await;
+    if let (Settled::FellBack, Some(to)) = (settle(&shared, lease, outcome, &stop).await, &fallback) {
+        to.was_told(&shared, &target.name, lease.delivery, "it is a dead letter");
+    }
     ended
 }
 
@@ -277,17 +299,18 @@ fn names(notification: &Notification) -> String {
 }
 
 /// Notes how an attempt ended, and does not give up while the store is in trouble: what is not noted is sent again.
-async fn settle(shared: &Shared, lease: Lease, outcome: Outcome, stop: &CancellationToken) {
+async fn settle(shared: &Shared, lease: Lease, outcome: Outcome, stop: &CancellationToken) -> Settled {
     loop {
         match shared.store.settle(lease, outcome.clone(), shared.clock.now()).await {
-            Ok(Settled::Done) => return,
-            Ok(Settled::LeaseLost) => {
-                tracing::warn!(delivery = %lease.delivery, "the lease ran out under way; may be sent twice");
-                return;
+            Ok(settled) => {
+                if settled == Settled::LeaseLost {
+                    tracing::warn!(delivery = %lease.delivery, "the lease ran out under way; may be sent twice");
+                }
+                return settled;
             }
             Err(error) if stop.is_cancelled() => {
                 tracing::error!(delivery = %lease.delivery, %error, "the outcome could not be noted; may be sent twice");
-                return;
+                return Settled::LeaseLost;
             }
             Err(error) => tracing::error!(delivery = %lease.delivery, %error, "the outcome is not noted yet"),
         }

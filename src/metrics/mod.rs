@@ -37,18 +37,21 @@ pub enum Outcome {
     Retried,
     /// Given up.
     Dead,
+    /// Its receiver did not get it, or not in time: the fallback is told. It counts as what becomes of it besides.
+    Fallback,
     /// Not sent on purpose: `receivers: []` (then without a receiver), or `send_resolved: false`.
     Dropped,
 }
 
 impl Outcome {
-    const ALL: [Self; 4] = [Self::Delivered, Self::Retried, Self::Dead, Self::Dropped];
+    const ALL: [Self; 5] = [Self::Delivered, Self::Retried, Self::Dead, Self::Fallback, Self::Dropped];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
             Self::Retried => "retried",
             Self::Dead => "dead",
+            Self::Fallback => "fallback",
             Self::Dropped => "dropped",
         }
     }

@@ -53,7 +53,9 @@ fn receivers(secret: Option<&str>) -> Vec<(Box<dyn Receiver>, Option<Kind>)> {
 fn notifications(receiver: &dyn Receiver) -> Vec<(String, Notification)> {
     let captured = CAPTURED.iter().map(|name| ((*name).to_owned(), fixture::captured(name)));
     let hostile = fixture::hostile().into_iter().map(|(name, hostile)| (name.to_owned(), hostile));
-    let whole = captured.chain(hostile);
+    let fallback =
+        |(name, notification)| (format!("{name}, as a fallback"), fixture::as_hostile_fallback(notification));
+    let whole = captured.chain(hostile).flat_map(|both| [both.clone(), fallback(both)]);
     if receiver.granularity() == Granularity::Group {
         return whole.collect();
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::alert::{Alert, Group, Labels};
 use crate::clock::{Timestamp, between};
-use crate::notification::Notification;
+use crate::notification::{FallbackFor, Notification};
 
 use super::{EncodeError, text};
 
@@ -118,6 +118,14 @@ pub fn summary(alert: &Alert) -> &str {
 pub fn name(alert: &Alert) -> String {
     let name = text::one_line(alert.name());
     if name.is_empty() { text::one_line(&alert.labels.to_string()) } else { name }
+}
+
+/// Whom a notification was meant for and why that one did not get it, in one line: `Fallback for oncall: HTTP 503 for 5m`.
+/// `None` for one that goes where it was meant to go.
+#[must_use]
+pub fn fallback(notification: &Notification) -> Option<String> {
+    let FallbackFor { receiver, reason } = notification.fallback.as_ref()?;
+    Some(text::one_line(&format!("Fallback for {receiver}: {reason}")))
 }
 
 /// How long the alert had been firing when the webhook came, or how long it fired in all; `None` where the sender did

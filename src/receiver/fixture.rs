@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Answer, FailureClass, Verdict};
 use crate::alert::{Alert, Fingerprint, Group, Labels, Status, wire};
 use crate::clock::Timestamp;
-use crate::notification::{DeliveryId, Notification, Notified, Reason};
+use crate::notification::{DeliveryId, FallbackFor, Notification, Notified, Reason};
 
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -35,6 +35,7 @@ pub(crate) fn of(group: Group, alerts: Vec<Alert>, received_at: Timestamp) -> No
         received_at,
         attempt: 1,
         receipt: None,
+        fallback: None,
     }
 }
 
@@ -97,6 +98,19 @@ pub(crate) fn single() -> Notification {
 pub(crate) fn single_resolved() -> Notification {
     let firing = single().alerts.remove(0).alert;
     of(group(), vec![resolved(firing)], at("2026-11-21T19:31:00Z"))
+}
+
+/// The same, as the fallback of a receiver that does not answer.
+pub(crate) fn as_fallback(notification: Notification) -> Notification {
+    let reason = "HTTP 503: no <healthy> upstream & *more* for 5m".to_owned();
+    Notification { fallback: Some(FallbackFor { receiver: "oncall".into(), reason }), ..notification }
+}
+
+/// The same, as the fallback of a receiver whose name and service say whatever they like.
+pub(crate) fn as_hostile_fallback(notification: Notification) -> Notification {
+    let evil = "<!channel> <https://evil.example|x> </a><script>\u{202e}\u{0}\r\n> *b* `c` ";
+    let receiver = evil.repeat(3).as_str().into();
+    Notification { fallback: Some(FallbackFor { receiver, reason: evil.repeat(500) }), ..notification }
 }
 
 fn annotations(text: &str) -> [(&str, &str); 3] {

@@ -221,6 +221,7 @@ fn annotation_text(notification: &Notification, alert: &Alert) -> String {
     let truncated = notification.group.truncated_alerts;
     let parts = [
         html(&headline, MAX_SUMMARY),
+        html(&describe::fallback(notification).unwrap_or_default(), MAX_SUMMARY),
         html(text::clean(alert.annotations.get("description")).trim(), MAX_DESCRIPTION),
         html(&one_line(&shown.join(", ")), MAX_LABELS),
         links.join(" · "),
@@ -279,6 +280,13 @@ mod tests {
     #[test]
     fn the_annotation() {
         let outgoing = grafana().encode(&fixture::single()).unwrap();
+        let body: Value = serde_json::from_slice(&outgoing.body).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
+    }
+
+    #[test]
+    fn a_fallback_says_for_whom_and_why() {
+        let outgoing = grafana().encode(&fixture::as_fallback(fixture::single())).unwrap();
         let body: Value = serde_json::from_slice(&outgoing.body).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
     }

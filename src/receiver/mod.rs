@@ -23,7 +23,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use secrecy::SecretString;
 
-use crate::notification::{Granularity, Notification, Receipt, Target};
+use crate::notification::{Granularity, Notification, Receipt, ReceiverName, Target};
 
 /// A service that notifications are sent to.
 pub trait Receiver: Send + Sync + fmt::Debug {
@@ -137,12 +137,6 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.class.as_str(), self.detail)
-    }
-}
-
 /// The kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureClass {
@@ -198,6 +192,17 @@ pub struct Definition {
     pub service: Arc<dyn Receiver>,
     /// How deliveries to it are paced and how long they are tried.
     pub delivery: Delivery,
+    /// Who is told of what it does not get.
+    pub fallback: Option<Fallback>,
+}
+
+/// Who is told of what a receiver does not get, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fallback {
+    /// Another receiver of the same file. Following fallbacks never leads back.
+    pub receiver: ReceiverName,
+    /// Dead letters are told at once, and what failures hold up after this long (`fallback_after`, default 5 min).
+    pub after: Duration,
 }
 
 /// How deliveries to a receiver are paced and how long they are tried.

@@ -148,7 +148,15 @@ fn summary(notification: &Notification, alert: &Alert) -> String {
     if !place.is_empty() {
         out = format!("{out} ({})", place.join(", "));
     }
-    text::cut(&out, MAX_SUMMARY)
+    match &notification.fallback {
+        // Whoever is woken by it has to know that it is not theirs.
+        Some(fallback) => {
+            let meant_for =
+                format!(" [fallback for {}]", text::cut(&text::one_line(fallback.receiver.as_str()), MAX_NAME));
+            text::cut(&out, MAX_SUMMARY - meant_for.len()) + &meant_for
+        }
+        None => text::cut(&out, MAX_SUMMARY),
+    }
 }
 
 /// Whether a sentence names an instance already, with its port or without.
@@ -168,6 +176,9 @@ fn details(notification: &Notification, alert: &Alert, value: usize, pairs: usiz
     if !runbook.is_empty() {
         // As it stands, even where it is no address that can be linked.
         details["runbook"] = text::cut(&text::one_line(runbook), value).into();
+    }
+    if let Some(fallback) = describe::fallback(notification) {
+        details["fallback"] = text::cut(&fallback, value).into();
     }
     if notification.others_firing > 0 {
         details["others_firing"] = notification.others_firing.into();
@@ -219,6 +230,19 @@ mod tests {
         assert_eq!(trigger["dedup_key"], resolve["dedup_key"]);
         assert_eq!(resolve.as_object().unwrap().len(), 3, "{resolve}");
         insta::assert_snapshot!(serde_json::to_string_pretty(&trigger).unwrap());
+    }
+
+    #[test]
+    fn a_fallback_says_for_whom_and_why() {
+        let event = body(&fixture::as_fallback(fixture::single()));
+        assert_eq!(
+            event["payload"]["summary"],
+            "HighErrorRate: 5xx > 5% on web-00:9100 (checkout) [fallback for oncall]"
+        );
+        insta::assert_snapshot!(serde_json::to_string_pretty(&event).unwrap());
+        // It is the same incident, whoever is told of it, and so is its end.
+        assert_eq!(event["dedup_key"], body(&fixture::single())["dedup_key"]);
+        assert_eq!(body(&fixture::as_fallback(fixture::single_resolved())), body(&fixture::single_resolved()));
     }
 
     #[test]

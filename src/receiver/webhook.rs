@@ -8,8 +8,10 @@
 //!              "generatorURL": "…", "fingerprint": "…"}],
 //!  "groupLabels": {}, "commonLabels": {}, "commonAnnotations": {}, "externalURL": "…",
 //!  "notification": {"id": "…", "receiver": "…", "attempt": 1, "receivedAt": "…", "othersFiring": 0,
-//!                   "reasons": {"FINGERPRINT": "first"}}}
+//!                   "reasons": {"FINGERPRINT": "first"}, "fallback": null}}
 //! ```
+//!
+//! Of what was meant for another receiver, `fallback` says which and why: `{"for": "oncall", "reason": "HTTP 503 for 5m"}`.
 //!
 //! `notification.id` is also sent as the header `webhook-id`, as Standard Webhooks has it: it is the same over all
 //! attempts, so a service that remembers it sees each notification once.
@@ -20,7 +22,7 @@ use serde_json::{Map, Value, json};
 use super::describe::{self, common};
 use super::{Answer, EncodeError, Method, Outgoing, Receiver, Verdict, judge};
 use crate::alert::{Alert, Labels, Status};
-use crate::notification::{Granularity, Notification};
+use crate::notification::{FallbackFor, Granularity, Notification};
 
 /// Any service that takes JSON.
 #[derive(Debug)]
@@ -88,6 +90,9 @@ fn body(notification: &Notification) -> serde_json::Result<Value> {
             "receivedAt": notification.received_at.to_string(),
             "othersFiring": notification.others_firing,
             "reasons": reasons,
+            "fallback": notification.fallback.as_ref().map(|FallbackFor { receiver, reason }| {
+                json!({ "for": receiver.as_str(), "reason": reason })
+            }),
         },
     }))
 }
@@ -126,6 +131,13 @@ mod tests {
         let outgoing = webhook().encode(&fixture::single()).unwrap();
         let body: Value = serde_json::from_slice(&outgoing.body).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&body).unwrap());
+    }
+
+    #[test]
+    fn a_fallback_says_for_whom_and_why() {
+        let outgoing = webhook().encode(&fixture::as_fallback(fixture::single())).unwrap();
+        let body: Value = serde_json::from_slice(&outgoing.body).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&body["notification"]).unwrap());
     }
 
     #[test]

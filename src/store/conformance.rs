@@ -1,7 +1,13 @@
 //! What every store must do. Each case is a function of an empty store; `conformance_tests!` makes tests of them all.
 
+mod departed_tests;
+mod fallback_tests;
+
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(super) use departed_tests::*;
+pub(super) use fallback_tests::*;
 
 use super::*;
 use crate::alert::{Fingerprint, Status};
@@ -22,10 +28,10 @@ pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
 }
 
-/// `slack` takes groups, `oncall` alerts and keeps state, `quiet` does not hear of resolves.
+/// `slack` takes groups, `oncall` alerts and keeps state, `quiet` does not hear of resolves. All of them may fall back.
 pub(super) fn targets() -> Arc<Targets> {
     let target = |name: &str, granularity, keeps_state, send_resolved| {
-        (name.into(), Target { name: name.into(), granularity, keeps_state, send_resolved })
+        (name.into(), Target { name: name.into(), granularity, keeps_state, send_resolved, has_fallback: true })
     };
     Arc::new(Targets::from([
         target("slack", Granularity::Group, false, true),
@@ -69,6 +75,38 @@ pub(super) fn ask(receiver: &str, now: i64) -> LeaseRequest {
 }
 
 pub(super) const DELIVERED: Outcome = Outcome::Delivered { receipt: None };
+
+/// An attempt that failed at once, and when the next one is due.
+pub(super) fn again_at(second: i64) -> Outcome {
+    Outcome::RetryAt { at: at(second), began: at(second), error: "HTTP 503".to_owned() }
+}
+
+/// How a delivery for `from` dies whose fallback is `to`.
+pub(super) fn dead(from: &str, to: &str) -> Outcome {
+    Outcome::Dead { error: "HTTP 400".to_owned(), fallback: Some(fallback(from, to)) }
+}
+
+pub(super) fn fallback(from: &str, to: &str) -> Fallback {
+    let targets = targets();
+    Fallback { to: targets[to].clone(), from_keeps_state: targets[from].keeps_state }
+}
+
+/// Asks what of `from` is overdue for `to`, after 5 min. `stuck` is since when nothing gets through.
+pub(super) fn overdue(from: &str, to: &str, stuck: Option<i64>, now: i64) -> Overdue {
+    Overdue {
+        receiver: from.into(),
+        fallback: fallback(from, to),
+        after: Duration::from_secs(300),
+        lasting: " for 5m".to_owned(),
+        stuck_since: stuck.map(at),
+        now: at(now),
+    }
+}
+
+/// A receiver of routes.yaml.
+pub(super) fn listed(name: &str, fallback: Option<&str>) -> Listed {
+    Listed { target: targets()[name].clone(), fallback: fallback.map(ReceiverName::from) }
+}
 
 /// Short words for what the cases do.
 pub(super) trait Words: Whole {
@@ -125,7 +163,20 @@ macro_rules! conformance_tests {
             the_receipt_of_a_lane, what_is_due_first_goes_first, a_lease_that_ran_out, a_lease_can_be_settled_once,
             a_released_lease_was_no_attempt, what_died_was_never_told, the_next_due_time, a_full_outbox_takes_nothing,
             pruning_keeps_what_is_needed, orphans_become_dead_letters, a_clock_that_is_set_back_holds_nothing_up, rejected_ones_are_kept, counts,
-            a_receiver_that_does_not_exist_is_not_forgotten, it_answers);
+            a_receiver_that_does_not_exist_is_not_forgotten, it_answers,
+            a_dead_letter_is_told_to_the_fallback_at_once, what_fails_for_too_long_is_told_once_and_goes_on,
+            what_waits_behind_a_failing_one_falls_back_by_its_own_age, what_waits_for_a_receiver_that_is_stuck_falls_back,
+            waiting_for_a_receiver_that_works_is_no_failure, one_alert_falls_back_into_its_group,
+            a_group_falls_back_alert_by_alert, a_fallback_of_a_fallback_keeps_who_was_meant,
+            who_stood_in_hears_of_the_end, who_knows_in_its_own_right_hears_of_the_end_once,
+            who_is_told_late_hears_of_the_end_at_once, who_has_heard_the_whole_is_told_nothing,
+            an_end_falls_back_only_where_somebody_has_to_act, a_fallback_without_resolves_is_told_of_none,
+            the_copies_of_a_dead_letter_are_told_once_an_hour, a_fallback_that_died_was_never_told, what_falls_back_ends_holding,
+            a_lost_lease_tells_nobody, a_clock_that_is_set_back_keeps_its_age,
+            what_waits_for_a_departed_receiver_goes_to_its_fallback, without_a_fallback_it_becomes_dead_letters,
+            the_next_fallback_that_is_there_inherits, what_has_fallen_back_does_not_go_twice,
+            an_attempt_under_way_is_left_alone, a_held_copy_is_held_on_for_the_fallback,
+            a_receiver_that_comes_back_was_never_told, who_was_never_there_is_not_departed);
     };
     ($open:expr; $($case:ident),*) => {$(
         #[tokio::test]
@@ -282,13 +333,13 @@ pub(super) async fn a_lane_is_strictly_in_order(store: &dyn Whole) {
     let first = store.take("slack", 200).await;
     assert_eq!(contents(&first), [(1, Reason::First)]);
     store.nothing_due("slack", 200).await;
-    let retry = Outcome::RetryAt { at: at(300), error: "503".to_owned() };
+    let retry = again_at(300);
     assert_eq!(store.done(first.lease, retry, 201).await, Settled::Done);
     assert_eq!(store.nothing_due("slack", 299).await, Some(at(300)), "the others wait behind it");
     let again = store.take("slack", 300).await;
     assert_eq!((contents(&again), again.notification.attempt), (vec![(1, Reason::First)], 2));
     assert_eq!(again.since, at(110));
-    store.done(again.lease, Outcome::Dead { error: "410".to_owned() }, 301).await;
+    store.done(again.lease, Outcome::Dead { error: "410".to_owned(), fallback: None }, 301).await;
     assert_eq!(store.deliver("slack", 301).await, [(1, Reason::Resolved)]);
     assert_eq!(store.deliver("slack", 301).await, [(2, Reason::First)]);
 }
@@ -328,7 +379,7 @@ pub(super) async fn what_is_due_first_goes_first(store: &dyn Whole) {
     store.post(vec![firing(3, 100)], &["oncall"], 130).await;
     store.post(vec![firing(2, 100)], &["oncall"], 120).await;
     store.post(vec![firing(4, 100)], &["oncall"], 130).await;
-    store.done(first.lease, Outcome::RetryAt { at: at(125), error: String::new() }, 110).await;
+    store.done(first.lease, again_at(125), 110).await;
     for fingerprint in [2, 1, 3, 4] {
         assert_eq!(contents(&store.take("oncall", 130).await)[0].0, fingerprint);
     }
@@ -340,12 +391,7 @@ pub(super) async fn a_lease_that_ran_out(store: &dyn Whole) {
     assert_eq!(store.nothing_due("slack", 169).await, Some(at(170)));
     let again = store.take("slack", 170).await;
     assert_eq!((again.notification.id, again.notification.attempt), (lost.notification.id, 2));
-    for outcome in [
-        DELIVERED,
-        Outcome::Dead { error: String::new() },
-        Outcome::RetryAt { at: at(0), error: String::new() },
-        Outcome::Released,
-    ] {
+    for outcome in [DELIVERED, Outcome::Dead { error: String::new(), fallback: None }, again_at(0), Outcome::Released] {
         assert_eq!(store.done(lost.lease, outcome, 171).await, Settled::LeaseLost);
     }
     assert_eq!(store.nothing_due("slack", 171).await, Some(at(230)), "nothing was changed");
@@ -357,8 +403,8 @@ pub(super) async fn a_lease_that_ran_out(store: &dyn Whole) {
 pub(super) async fn a_lease_can_be_settled_once(store: &dyn Whole) {
     for (fingerprint, outcome) in [
         (1, DELIVERED),
-        (2, Outcome::Dead { error: String::new() }),
-        (3, Outcome::RetryAt { at: at(110), error: String::new() }),
+        (2, Outcome::Dead { error: String::new(), fallback: None }),
+        (3, again_at(110)),
         (4, Outcome::Released),
     ] {
         store.post(vec![firing(fingerprint, 100)], &["oncall"], 110).await;
@@ -383,7 +429,7 @@ pub(super) async fn a_released_lease_was_no_attempt(store: &dyn Whole) {
 pub(super) async fn what_died_was_never_told(store: &dyn Whole) {
     store.post(vec![firing(1, 100), firing(2, 100)], &["slack", "oncall"], 110).await;
     let dead = store.take("slack", 110).await;
-    store.done(dead.lease, Outcome::Dead { error: "channel_not_found".to_owned() }, 120).await;
+    store.done(dead.lease, Outcome::Dead { error: "channel_not_found".to_owned(), fallback: None }, 120).await;
     let reasons = store.post(vec![firing(1, 100)], &["slack", "oncall"], 130).await;
     assert_eq!(reasons, [Reason::First, Reason::Duplicate]);
     // A copy that was told since is not forgotten with the one that died.
@@ -392,7 +438,7 @@ pub(super) async fn what_died_was_never_told(store: &dyn Whole) {
     store.deliver("slack", 210).await;
     let dead = store.take("slack", 210).await;
     assert_eq!(contents(&dead), [(3, Reason::First)]);
-    store.done(dead.lease, Outcome::Dead { error: "late".to_owned() }, 211).await;
+    store.done(dead.lease, Outcome::Dead { error: "late".to_owned(), fallback: None }, 211).await;
     assert_eq!(store.post(vec![firing(3, 200)], &["slack"], 212).await, [Reason::Duplicate]);
     assert_eq!(store.stats().await.unwrap().receivers["slack"].dead, 2);
 }
@@ -405,7 +451,7 @@ pub(super) async fn the_next_due_time(store: &dyn Whole) {
     store.accept(intake("h", vec![firing(2, 290)], &["slack"], 300)).await.unwrap();
     let leased = store.take("slack", 300).await;
     assert_eq!(store.nothing_due("slack", 300).await, Some(at(360)), "leased");
-    store.done(leased.lease, Outcome::RetryAt { at: at(350), error: String::new() }, 300).await;
+    store.done(leased.lease, again_at(350), 300).await;
     assert_eq!(store.nothing_due("slack", 300).await, Some(at(350)), "again at");
     assert_eq!(store.nothing_due("oncall", 300).await, None, "other receivers");
 }
@@ -442,7 +488,7 @@ pub(super) async fn pruning_keeps_what_is_needed(store: &dyn Whole) {
     store.deliver("slack", 2000).await;
     store.deliver("slack", 2000).await;
     let dead = store.take("oncall", 2000).await;
-    store.done(dead.lease, Outcome::Dead { error: "x".to_owned() }, 2000).await;
+    store.done(dead.lease, Outcome::Dead { error: "x".to_owned(), fallback: None }, 2000).await;
     assert_eq!(store.prune(at(2000 + day)).await.unwrap(), 0);
     assert_eq!(store.prune(at(2001 + day)).await.unwrap(), 3, "two deliveries and their lane");
     assert_eq!(store.prune(at(2000 + 120 * hour)).await.unwrap(), 0);
@@ -476,7 +522,7 @@ pub(super) async fn a_clock_that_is_set_back_holds_nothing_up(store: &dyn Whole)
     store.post(vec![firing(1, 3500)], &["oncall"], 9000).await;
     store.post(vec![firing(2, 3500)], &["slack"], 9000).await;
     let retried = store.take("slack", 9000).await;
-    store.done(retried.lease, Outcome::RetryAt { at: at(9030), error: "503".to_owned() }, 9000).await;
+    store.done(retried.lease, again_at(9030), 9000).await;
     store.post(vec![firing(3, 3500)], &["quiet"], 3590).await;
     let under_way = store.take("quiet", 3600).await;
     // An hour and a half back, to 3600; the lease was given after that, and before anybody had noticed.
@@ -522,8 +568,8 @@ pub(super) async fn counts(store: &dyn Whole) {
     let stats = store.stats().await.unwrap();
     assert_eq!(stats.dedup_entries, 4);
     // The held copy, of 300, is not late before it is due.
-    let slack = ReceiverStats { pending: 3, oldest: Some(at(310)), dead: 0 };
-    let oncall = ReceiverStats { pending: 1, oldest: Some(at(310)), dead: 0 };
+    let slack = ReceiverStats { pending: 3, oldest: Some(at(310)), ..ReceiverStats::default() };
+    let oncall = ReceiverStats { pending: 1, oldest: Some(at(310)), ..ReceiverStats::default() };
     assert_eq!(stats.receivers, HashMap::from([("slack".into(), slack), ("oncall".into(), oncall)]));
 }
 

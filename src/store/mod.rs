@@ -12,6 +12,10 @@
 //! `queued` waits behind another delivery of its lane; at most one delivery of a lane is `ready`, and only that one can
 //! be leased. A lease keeps two workers from sending the same row; correctness does not need it, because a settle with a
 //! lost lease changes nothing.
+//!
+//! What a receiver with a fallback does not get is told to the fallback by a delivery of its own, once, written in the
+//! transaction that notes it. What the fallback is told is the table of [`crate::dedup::fallback`]. The first delivery
+//! goes on as before.
 
 mod codec;
 #[cfg(test)]
@@ -44,6 +48,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Ends a lease.
     fn settle(&self, lease: Lease, outcome: Outcome, now: Timestamp) -> Answer<'_, Settled>;
+
+    /// Tells the fallback of everything that failures have held up for too long. Returns what it was told of.
+    fn fall_back(&self, overdue: Overdue) -> Answer<'_, Vec<FellBack>>;
 }
 
 /// What operators need of a store, apart from the pipeline.
@@ -68,8 +75,17 @@ pub trait Admin: Send + Sync {
     /// as it was before.
     fn clock_set_back(&self, by: Duration, now: Timestamp) -> Answer<'_, ()>;
 
+    /// Notes the receivers of the routes.yaml that is in force from now on, and gives away what waits for those before it
+    /// that are gone: to the next of their fallbacks that is still there, at once, and without one to the dead letters.
+    /// Held copies are held on for the fallback. A delivery whose attempt is under way is left alone, and so are those
+    /// behind it in its lane: the next call finds them. Returns all that are gone, also those that nothing waited for.
+    ///
+    /// It changes nothing if nothing has changed, so it can be called at any time.
+    fn take_over(&self, roster: Vec<Listed>, now: Timestamp) -> Answer<'_, Vec<Departed>>;
+
     /// Turns everything that waits for a receiver that is not in `known` into a dead letter: it cannot be delivered, and
-    /// must not be forgotten in silence. An attempt under way may still end well: its delivery is left alone. Returns the number of each receiver's dead letters.
+    /// must not be forgotten in silence. An attempt under way may still end well: its delivery is left alone. Returns the
+    /// number of each receiver's dead letters.
     fn bury_orphans(&self, known: Vec<ReceiverName>, now: Timestamp) -> Answer<'_, Vec<(ReceiverName, u64)>>;
 }
 
@@ -172,6 +188,8 @@ pub enum Outcome {
     RetryAt {
         /// When.
         at: Timestamp,
+        /// When the attempt that has failed began.
+        began: Timestamp,
         /// Why.
         error: String,
     },
@@ -179,9 +197,80 @@ pub enum Outcome {
     Dead {
         /// Why.
         error: String,
+        /// Who is told instead, unless that has happened already.
+        fallback: Option<Fallback>,
     },
     /// Not attempted after all: as if it had not been leased.
     Released,
+}
+
+/// A receiver's fallback, as the store has to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fallback {
+    /// Who is told instead.
+    pub to: Target,
+    /// [`Target::keeps_state`] of the receiver that is not told.
+    pub from_keeps_state: bool,
+}
+
+/// Asks for everything to fall back that failures have held up for too long: an attempt that failed, of the delivery
+/// itself or of the one in front of it in its lane, or a receiver that nothing gets through to. Waiting for the rate limit
+/// of a receiver that works is no failure.
+#[derive(Debug, Clone)]
+pub struct Overdue {
+    /// Whose deliveries.
+    pub receiver: ReceiverName,
+    /// Who is told instead.
+    pub fallback: Fallback,
+    /// For how long they must have been held up (`fallback_after`).
+    pub after: Duration,
+    /// The same, as people say it: ends the reason.
+    pub lasting: String,
+    /// Since when nothing gets through to the receiver, if nothing does.
+    pub stuck_since: Option<Timestamp>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// A delivery that its receiver's fallback was told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FellBack {
+    /// The delivery that was held up.
+    pub delivery: DeliveryId,
+    /// Why, as the fallback is told.
+    pub reason: String,
+}
+
+/// A receiver of the routes.yaml in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The receiver.
+    pub target: Target,
+    /// Its fallback.
+    pub fallback: Option<ReceiverName>,
+}
+
+/// A receiver that routes.yaml does not have any more, and what became of what waited for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departed {
+    /// Its name.
+    pub receiver: ReceiverName,
+    /// Who is told instead; `None` if it had no fallback that is still there.
+    pub to: Option<ReceiverName>,
+    /// How many deliveries went there.
+    pub fell_back: u64,
+    /// How many were dropped, because whoever is told instead has heard of them, or need not.
+    pub dropped: u64,
+    /// How many became dead letters.
+    pub dead: u64,
+}
+
+impl Departed {
+    /// Whether nothing of it was given away.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.fell_back + self.dropped + self.dead == 0
+    }
 }
 
 /// Whether a settle took effect.
@@ -189,6 +278,8 @@ pub enum Outcome {
 pub enum Settled {
     /// It did.
     Done,
+    /// It did, and the fallback is told.
+    FellBack,
     /// The lease had ended and somebody else has the delivery: nothing was changed.
     LeaseLost,
 }
@@ -211,6 +302,8 @@ pub struct ReceiverStats {
     pub oldest: Option<Timestamp>,
     /// Dead letters.
     pub dead: u64,
+    /// Since when the longest of the failures has lasted that a delivery meets.
+    pub failing_since: Option<Timestamp>,
 }
 
 /// Something that was refused.

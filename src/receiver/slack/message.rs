@@ -23,6 +23,7 @@ const LINKS_BUDGET: usize = 2200;
 /// A link of one alert that is longer is left out.
 const MAX_OWN_LINK: usize = 700;
 const MAX_HEADLINE: usize = 300;
+const MAX_FALLBACK: usize = 400;
 const MAX_SUMMARY: usize = 400;
 const MAX_LABELS: usize = 600;
 const MAX_OWN_LABELS: usize = 350;
@@ -34,7 +35,7 @@ const MAX_OWN_DESCRIPTION: usize = 300;
 pub(super) fn message(notification: &Notification) -> Value {
     let view = View::of(notification);
     json!({
-        "text": view.fallback(),
+        "text": view.notice(),
         "blocks": view.top(),
         "attachments": [{ "color": view.color(), "blocks": view.details() }],
         "unfurl_links": false,
@@ -127,13 +128,17 @@ impl<'a> View<'a> {
 
     /// What a phone shows in its notification: mrkdwn too, so it is escaped like everything. Where the summaries differ
     /// it quotes the one of the worst alert.
-    fn fallback(&self) -> String {
+    fn notice(&self) -> String {
         let group = &self.notification.group.labels;
         let place: Vec<_> = group.iter().filter(|(name, _)| !is_said(name)).map(|(_, value)| value).collect();
         let place = if place.is_empty() { String::new() } else { format!(" ({})", place.join(", ")) };
         let summary = self.alerts.first().map_or("", |worst| describe::summary(&worst.alert));
         let summary = if summary.is_empty() { String::new() } else { format!(": {summary}") };
-        mrkdwn(&one_line(&format!("{}{summary}{place}", self.headline())), 600)
+        let notice = mrkdwn(&one_line(&format!("{}{summary}{place}", self.headline())), 600);
+        match describe::fallback(self.notification) {
+            Some(fallback) => format!("{notice} · {}", mrkdwn(&fallback, MAX_FALLBACK)),
+            None => notice,
+        }
     }
 
     /// The headline, and what leads on from it.
@@ -151,6 +156,7 @@ impl<'a> View<'a> {
     /// What and where, for all alerts of the message.
     fn head(&self) -> String {
         let mut lines = vec![format!("*{}*", mrkdwn(&self.headline(), MAX_HEADLINE))];
+        lines.extend(describe::fallback(self.notification).map(|fallback| mrkdwn(&fallback, MAX_FALLBACK)));
         if !self.summary.is_empty() {
             lines.push(mrkdwn(&one_line(self.summary), MAX_SUMMARY));
         }

@@ -60,6 +60,12 @@ fn a_repeat_says_that_it_is_one() {
 }
 
 #[test]
+fn a_fallback_says_for_whom_and_why() {
+    let message = message(&fixture::as_fallback(fixture::single()));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&message).unwrap());
+}
+
+#[test]
 fn what_is_not_shown_is_counted() {
     let (_, mut many) = fixture::hostile().into_iter().find(|(name, _)| *name == "many").unwrap();
     many.others_firing = 3;
@@ -77,7 +83,7 @@ fn what_is_not_shown_is_counted() {
 #[test]
 fn all_texts_stay_below_what_slack_takes() {
     for (name, notification) in fixture::hostile() {
-        let message = message(&notification);
+        let message = message(&fixture::as_fallback(notification));
         let sum = text_sum(&message["blocks"]) + text_sum(&message["attachments"]);
         assert!(sum < 9000, "{name}: {sum}");
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::body::Body;
-use super::tx::{Fact, Held, Tx, tally};
+use super::tx::{Fact, Held, New, Tx, tally};
 use crate::alert::{Alert, Status};
 use crate::clock::{Timestamp, after, to_micros};
+use crate::dedup::fallback::Heard;
 use crate::dedup::{Decision, Known, Remembered, decide, ends_later};
 use crate::notification::{Granularity, Lane, Reason, Target};
 use crate::store::codec;
@@ -204,18 +205,9 @@ impl<'a> Plan<'a> {
         lane: &Lane,
         alerts: &[(usize, Reason)],
     ) -> Result<i64, StoreError> {
-        let content = self.content(alerts, receiver.others_firing)?;
-        let id = tx
-            .conn
-            .prepare_cached(
-                "INSERT INTO delivery (lane, receiver, received_at, since, due_at, content, state)
-                 VALUES (?1, ?2, ?3, ?3, ?3, ?4, CASE WHEN EXISTS (
-                     SELECT 1 FROM delivery INDEXED BY delivery_one_ready WHERE lane = ?1 AND state = 'ready')
-                     THEN 'queued' ELSE 'ready' END)",
-            )?
-            .insert(params![tx.lane(lane)?, lane.receiver.as_str(), self.body.intake.now.as_microsecond(), content])?;
-        tx.counts.waiting += 1;
-        Ok(id)
+        let (content, now) = (self.content(alerts, receiver.others_firing)?, self.body.intake.now);
+        let has_fallback = receiver.target.has_fallback;
+        tx.enqueue(&New { lane, received_at: now, since: now, content: &content, has_fallback, fallback_for: None })
     }
 
     /// A held copy is only ever sent as `refired`, so that is what its content says from the beginning.
@@ -226,8 +218,9 @@ impl<'a> Plan<'a> {
         let held = tx
             .conn
             .prepare_cached(
-                "INSERT INTO delivery (lane, receiver, state, received_at, since, due_at, content, fingerprint, starts_at)
-                 VALUES (?1, ?2, 'held', ?3, ?3, ?4, ?5, ?6, ?7)
+                "INSERT INTO delivery (lane, receiver, state, received_at, since, due_at, content, fingerprint, starts_at,
+                     fallback)
+                 VALUES (?1, ?2, 'held', ?3, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT (fingerprint, receiver) WHERE state = 'held' DO NOTHING",
             )?
             .execute(params![
@@ -238,6 +231,7 @@ impl<'a> Plan<'a> {
                 content,
                 alert.fingerprint.0.cast_signed(),
                 alert.starts_at.map(Timestamp::as_microsecond),
+                receiver.target.has_fallback.then_some("open"),
             ])?;
         tx.counts.waiting += held as u64;
         tx.counts.held += held as u64;
@@ -265,7 +259,7 @@ impl<'a> Plan<'a> {
             Some(entry) => entry.known = known,
             None => all.push(Remembered { receiver: target.name.clone(), known }),
         }
-        tx.remember(alert.fingerprint, target.name.as_str(), &known, delivery)
+        tx.remember(alert.fingerprint, target.name.as_str(), &Heard { known, own: true }, delivery)
     }
 }
 

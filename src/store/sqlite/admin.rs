@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use std::time::Duration;
 
+use super::departed;
 use super::open;
 use super::tx::{End, Fact, Tx, fingerprint};
 use crate::clock::Timestamp;
@@ -25,6 +26,7 @@ const CHUNK: i64 = 1000;
 
 /// Removes what is no longer needed; returns how many rows.
 pub(super) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+    departed::forget(tx, now)?;
     let now = now.as_microsecond();
     let mut removed = prune_history(tx, now - KEEP_DELIVERED)?;
     removed += prune_dedup(
@@ -105,6 +107,15 @@ pub(super) fn clock_set_back(tx: &mut Tx<'_>, by: Duration, now: Timestamp) -> R
         .prepare_cached(
             "UPDATE delivery SET due_at = max(due_at - ?1, 0) WHERE state IN ('held', 'queued', 'ready') AND due_at > ?2",
         )?
+        .execute(params![by, now])?;
+    // How long it has been held up already, before it falls back.
+    tx.conn
+        .prepare_cached(
+            "UPDATE delivery SET since = max(since - ?1, 0) WHERE state IN ('held', 'queued', 'ready') AND since > ?2",
+        )?
+        .execute(params![by, now])?;
+    tx.conn
+        .prepare_cached("UPDATE delivery SET failing_since = max(failing_since - ?1, 0) WHERE failing_since > ?2")?
         .execute(params![by, now])?;
     tx.conn
         // Never into the past: it may be a lease of after the step, and its attempt be under way.

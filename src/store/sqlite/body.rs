@@ -29,7 +29,7 @@ impl Body {
             // Nobody can be reached under this name, but a dead letter can be seen, and a lost alert cannot.
             tracing::error!(receiver = %name, "a route names a receiver that does not exist");
             let (granularity, keeps_state, send_resolved) = (Granularity::Group, false, true);
-            let target = Target { name: name.clone(), granularity, keeps_state, send_resolved };
+            let target = Target { name: name.clone(), granularity, keeps_state, send_resolved, has_fallback: false };
             Arc::make_mut(&mut intake.targets).insert(name, target);
         }
         let group = codec::encode_group(&intake.group).map_err(not_encoded)?;

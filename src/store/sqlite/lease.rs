@@ -2,10 +2,12 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use super::fallback::{self, Missed, Telling};
 use super::tx::{End, Fact, Held, Tx, bytes, held, time};
 use crate::clock::Timestamp;
 use crate::dedup::Known;
-use crate::notification::{DeliveryId, Notification, Receipt, ReceiverName};
+use crate::dedup::fallback::Heard;
+use crate::notification::{DeliveryId, FallbackFor, Notification, Receipt, ReceiverName};
 use crate::store::{Lease, LeaseRequest, Leased, Outcome, Settled, StoreError, codec};
 
 /// How many held copies a lease releases at most, so that it stays short; the next lease goes on.
@@ -27,6 +29,7 @@ pub(super) struct LeasedRow {
     since: Timestamp,
     content: Vec<u8>,
     receipt: Option<Receipt>,
+    fallback: Option<FallbackFor>,
 }
 
 impl LeasedRow {
@@ -43,6 +46,7 @@ impl LeasedRow {
             received_at: self.received_at,
             attempt: self.attempt,
             receipt: self.receipt,
+            fallback: self.fallback,
         };
         Ok(Leased { lease: self.lease, notification, since: self.since })
     }
@@ -63,13 +67,15 @@ pub(super) fn lease(tx: &mut Tx<'_>, ask: &LeaseRequest) -> Result<Found, StoreE
         .conn
         .prepare_cached(
             "SELECT id, token + 1, attempts + 1, received_at, since, content,
-                    (SELECT receipt FROM lane WHERE lane.id = delivery.lane)
+                    (SELECT receipt FROM lane WHERE lane.id = delivery.lane), fallback_for, fallback_why
              FROM delivery INDEXED BY delivery_due
              WHERE receiver = ?1 AND state = 'ready' AND lease_until IS NULL AND due_at <= ?2
              ORDER BY due_at, id LIMIT 1",
         )?
         .query_row(params![receiver, now], |row| {
             let receipt = row.get_ref(6)?;
+            let meant_for: Option<String> = row.get(7)?;
+            let reason: String = row.get::<_, Option<_>>(8)?.unwrap_or_default();
             Ok(LeasedRow {
                 lease: Lease { delivery: DeliveryId(row.get(0)?), token: row.get(1)? },
                 receiver: ask.receiver.clone(),
@@ -78,6 +84,7 @@ pub(super) fn lease(tx: &mut Tx<'_>, ask: &LeaseRequest) -> Result<Found, StoreE
                 since: time(row.get(4)?),
                 content: bytes(row.get_ref(5)?).to_vec(),
                 receipt: receipt.as_bytes_or_null()?.map(|text| Receipt(String::from_utf8_lossy(text).into_owned())),
+                fallback: meant_for.map(|name| FallbackFor { receiver: name.as_str().into(), reason }),
             })
         })
         .optional()?;
@@ -97,7 +104,8 @@ fn release_held(tx: &mut Tx<'_>, receiver: &str, now: Timestamp) -> Result<u64, 
     let due: Vec<Held> = tx
         .conn
         .prepare_cached(
-            "SELECT id, lane, receiver, fingerprint, starts_at FROM delivery INDEXED BY delivery_held
+            "SELECT id, lane, receiver, fingerprint, starts_at, fallback_for IS NOT NULL
+             FROM delivery INDEXED BY delivery_held
              WHERE receiver = ?1 AND state = 'held' AND due_at <= ?2 ORDER BY due_at, id LIMIT ?3",
         )?
         .query_map(params![receiver, now.as_microsecond(), RELEASED_AT_ONCE], held)?
@@ -108,7 +116,10 @@ fn release_held(tx: &mut Tx<'_>, receiver: &str, now: Timestamp) -> Result<u64, 
             .execute(params![row.id, now.as_microsecond()])?;
         tx.promote(receiver, row.lane)?;
         let known = Known { ends_at: None, starts_at: row.starts_at, notified_at: now };
-        tx.remember(row.fingerprint, receiver, &known, Some(row.id))?;
+        let knows_itself = |heard: Heard| heard.own && heard.known.ends_at.is_none();
+        if !row.stands_in || !tx.heard(row.fingerprint, receiver)?.is_some_and(knows_itself) {
+            tx.remember(row.fingerprint, receiver, &Heard { known, own: !row.stands_in }, Some(row.id))?;
+        }
         tx.facts.push(Fact::Forget(row.fingerprint));
     }
     let released = due.len() as u64;
@@ -153,17 +164,25 @@ pub(super) fn settle(tx: &mut Tx<'_>, lease: Lease, outcome: &Outcome, now: Time
             ])?;
             tx.promote(&receiver, lane)?;
         }
-        Outcome::Dead { error } => {
+        Outcome::Dead { error, fallback } => {
+            let telling = match fallback {
+                Some(fallback) => fallback::tell(tx, id, &Missed { fallback, never: true, why: error, now })?,
+                None => Telling::Nothing,
+            };
             tx.end(id, End::Dead(error), now)?;
             tx.promote(&receiver, lane)?;
+            if telling == Telling::Told {
+                return Ok(Settled::FellBack);
+            }
         }
         // A token of its own for the time between two leases: a lease can be settled once.
-        Outcome::RetryAt { at, error } => {
+        Outcome::RetryAt { at, began, error } => {
             tx.conn
                 .prepare_cached(
-                    "UPDATE delivery SET lease_until = NULL, token = token + 1, due_at = ?2, error = ?3 WHERE id = ?1",
+                    "UPDATE delivery SET lease_until = NULL, token = token + 1, due_at = ?2, error = ?3,
+                     failing_since = coalesce(failing_since, ?4) WHERE id = ?1",
                 )?
-                .execute(params![id, at.as_microsecond(), error])?;
+                .execute(params![id, at.as_microsecond(), error, began.as_microsecond()])?;
         }
         Outcome::Released => {
             tx.conn

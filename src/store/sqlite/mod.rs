@@ -6,6 +6,8 @@
 mod accept;
 mod admin;
 mod body;
+mod departed;
+mod fallback;
 mod lease;
 mod open;
 mod reader;
@@ -24,8 +26,8 @@ pub use reader::SqliteReader;
 use self::tx::tally;
 use self::writer::{IfAbandoned, State, Writer};
 use super::{
-    Accepted, Admin, Answer, Intake, Lease, LeaseAnswer, LeaseRequest, Outcome, Rejected, Settled, Stats, Store,
-    StoreError,
+    Accepted, Admin, Answer, Departed, FellBack, Intake, Lease, LeaseAnswer, LeaseRequest, Listed, Outcome, Overdue,
+    Rejected, Settled, Stats, Store, StoreError,
 };
 use crate::clock::{Timestamp, between, to_micros};
 use crate::dedup::Cache;
@@ -33,6 +35,9 @@ use crate::notification::ReceiverName;
 
 /// [`Options::max_outbox`] unless told otherwise.
 pub const DEFAULT_MAX_OUTBOX: u64 = 1_000_000;
+
+/// How heavy a piece of work counts that may take long, in alerts: only a few of them share a transaction.
+const WEIGHT: usize = 1000;
 
 /// How to open a [`SqliteStore`].
 #[derive(Debug, Clone)]
@@ -92,6 +97,26 @@ impl SqliteStore {
         self.writer.commits()
     }
 
+    /// Gives away what waits for a receiver that is gone, in pieces, so that alerts get in between.
+    async fn clear(&self, gone: departed::Gone, now: Timestamp) -> Result<Departed, StoreError> {
+        let (receiver, to) = (gone.receiver.as_str().into(), gone.heir.as_ref().map(|heir| heir.to.name.clone()));
+        let mut departed = Departed { receiver, to, fell_back: 0, dropped: 0, dead: 0 };
+        loop {
+            let gone = gone.clone();
+            let work = move |tx: &mut tx::Tx<'_>| departed::clear(tx, &gone, now);
+            let cleared = match self.writer.run(WEIGHT, IfAbandoned::Run, work).await {
+                Ok(Some(cleared)) => cleared,
+                Ok(None) => return Ok(departed),
+                Err(error) if departed.is_untouched() => return Err(error),
+                // What is done has to be counted; the rest is found the next time.
+                Err(_) => return Ok(departed),
+            };
+            departed.fell_back += cleared.fell_back;
+            departed.dropped += cleared.dropped;
+            departed.dead += cleared.dead;
+        }
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&SqliteReader) -> Result<T, StoreError> + Send + 'static,
@@ -135,7 +160,8 @@ impl Store for SqliteStore {
                     // It will never be readable, and must not hold up those behind it.
                     Err(error) => {
                         tracing::error!(%error, receiver = %ask.receiver, "an unreadable delivery is a dead letter now");
-                        self.settle(lease, Outcome::Dead { error: error.to_string() }, ask.now).await?;
+                        let outcome = Outcome::Dead { error: error.to_string(), fallback: None };
+                        self.settle(lease, outcome, ask.now).await?;
                         buried += 1;
                     }
                 }
@@ -146,6 +172,26 @@ impl Store for SqliteStore {
     fn settle(&self, lease: Lease, outcome: Outcome, now: Timestamp) -> Answer<'_, Settled> {
         Box::pin(async move {
             self.writer.run(1, IfAbandoned::Run, move |tx| lease::settle(tx, lease, &outcome, now)).await
+        })
+    }
+
+    fn fall_back(&self, mut overdue: Overdue) -> Answer<'_, Vec<FellBack>> {
+        overdue.now = to_micros(overdue.now);
+        let overdue = Arc::new(overdue);
+        Box::pin(async move {
+            let mut all = Vec::new();
+            // In pieces, so that alerts get in between.
+            loop {
+                let ask = Arc::clone(&overdue);
+                let work = move |tx: &mut tx::Tx<'_>| fallback::overdue(tx, &ask);
+                match self.writer.run(WEIGHT, IfAbandoned::Skip, work).await {
+                    Ok((0, _)) => return Ok(all),
+                    Ok((_, told)) => all.extend(told),
+                    Err(error) if all.is_empty() => return Err(error),
+                    // What has fallen back has to be counted; the rest is found the next time.
+                    Err(_) => return Ok(all),
+                }
+            }
         })
     }
 }
@@ -175,6 +221,18 @@ impl Admin for SqliteStore {
 
     fn prune(&self, now: Timestamp) -> Answer<'_, usize> {
         Box::pin(self.writer.run(1000, IfAbandoned::Run, move |tx| admin::prune(tx, now)))
+    }
+
+    fn take_over(&self, roster: Vec<Listed>, now: Timestamp) -> Answer<'_, Vec<Departed>> {
+        Box::pin(async move {
+            let work = move |tx: &mut tx::Tx<'_>| departed::take_over(tx, &roster, now);
+            let gone = self.writer.run(100, IfAbandoned::Run, work).await?;
+            let mut all = Vec::new();
+            for gone in gone {
+                all.push(self.clear(gone, now).await?);
+            }
+            Ok(all)
+        })
     }
 
     fn bury_orphans(&self, known: Vec<ReceiverName>, now: Timestamp) -> Answer<'_, Vec<(ReceiverName, u64)>> {

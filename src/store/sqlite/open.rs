@@ -25,7 +25,8 @@ const APPLICATION_ID: i32 = 0x616c_7274;
 /// The first version without the bug that a checkpoint beside a commit can lose pages (fixed 2026, "WAL-reset").
 const SQLITE_VERSION: i32 = 3_051_003;
 /// Version n of the database is what the first n scripts make. Scripts are only ever added.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001-outbox-and-dedup.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001-outbox-and-dedup.sql"), include_str!("migrations/0002-fallback.sql")];
 
 /// The version that this program writes.
 pub(super) fn current_version() -> i64 {

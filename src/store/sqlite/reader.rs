@@ -100,6 +100,15 @@ impl SqliteReader {
             let receiver = stats.receivers.entry(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?.into());
             receiver.or_default().dead = unsigned(row.get(1)?);
         }
+        let mut failing = read.prepare_cached(
+            "SELECT receiver, min(failing_since) FROM delivery INDEXED BY delivery_failing
+             WHERE failing_since IS NOT NULL GROUP BY receiver",
+        )?;
+        let mut rows = failing.query([])?;
+        while let Some(row) = rows.next()? {
+            let receiver = stats.receivers.entry(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?.into());
+            receiver.or_default().failing_since = row.get::<_, Option<i64>>(1)?.map(time);
+        }
         Ok(stats)
     }
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::alert::Fingerprint;
 use crate::clock::Timestamp;
+use crate::dedup::fallback::Heard;
 use crate::dedup::{Known, Remembered};
 use crate::notification::{Lane, ReceiverName};
 use crate::store::{Rejected, StoreError, Targets};
@@ -54,6 +55,21 @@ pub(super) struct Held {
     pub receiver: String,
     pub fingerprint: Fingerprint,
     pub starts_at: Option<Timestamp>,
+    /// Whether the receiver only stands in for another one.
+    pub stands_in: bool,
+}
+
+/// A delivery that is to be written.
+#[derive(Debug)]
+pub(super) struct New<'a> {
+    pub lane: &'a Lane,
+    pub received_at: Timestamp,
+    /// When it is accepted: it is due at once.
+    pub since: Timestamp,
+    pub content: &'a str,
+    pub has_fallback: bool,
+    /// Whom it was meant for, and why that one does not get it.
+    pub fallback_for: Option<(&'a str, &'a str)>,
 }
 
 /// How a delivery ends.
@@ -78,20 +94,34 @@ impl Tx<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// What a receiver was told of an alert, and in which role.
+    pub(super) fn heard(&self, fingerprint: Fingerprint, receiver: &str) -> Result<Option<Heard>, StoreError> {
+        let mut statement = self.conn.prepare_cached(
+            "SELECT starts_at, ends_at, notified_at, own FROM dedup WHERE fingerprint = ?1 AND receiver = ?2",
+        )?;
+        let heard = statement.query_row(params![fingerprint.0.cast_signed(), receiver], |row| {
+            let (starts_at, ends_at) = (optional_time(row, 0)?, optional_time(row, 1)?);
+            Ok(Heard { known: Known { ends_at, starts_at, notified_at: time(row.get(2)?) }, own: row.get(3)? })
+        });
+        Ok(heard.optional()?)
+    }
+
     /// Notes what a receiver was told, and by which delivery.
     pub(super) fn remember(
         &self,
         fingerprint: Fingerprint,
         receiver: &str,
-        known: &Known,
+        heard: &Heard,
         delivery: Option<i64>,
     ) -> Result<(), StoreError> {
+        let Heard { known, own } = heard;
         self.conn
             .prepare_cached(
-                "INSERT INTO dedup (fingerprint, receiver, starts_at, ends_at, notified_at, delivery)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                "INSERT INTO dedup (fingerprint, receiver, starts_at, ends_at, notified_at, delivery, own)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
                  ON CONFLICT (fingerprint, receiver) DO UPDATE SET starts_at = excluded.starts_at,
-                 ends_at = excluded.ends_at, notified_at = excluded.notified_at, delivery = excluded.delivery",
+                 ends_at = excluded.ends_at, notified_at = excluded.notified_at, delivery = excluded.delivery,
+                 own = excluded.own",
             )?
             .execute(params![
                 fingerprint.0.cast_signed(),
@@ -100,8 +130,35 @@ impl Tx<'_> {
                 known.ends_at.map(Timestamp::as_microsecond),
                 known.notified_at.as_microsecond(),
                 delivery,
+                own,
             ])?;
         Ok(())
+    }
+
+    /// Writes a delivery, behind whatever is in its lane.
+    pub(super) fn enqueue(&mut self, new: &New<'_>) -> Result<i64, StoreError> {
+        let (meant_for, why) = new.fallback_for.unzip();
+        let id = self
+            .conn
+            .prepare_cached(
+                "INSERT INTO delivery (lane, receiver, received_at, since, due_at, content, fallback, fallback_for,
+                     fallback_why, state)
+                 VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, CASE WHEN EXISTS (
+                     SELECT 1 FROM delivery INDEXED BY delivery_one_ready WHERE lane = ?1 AND state = 'ready')
+                     THEN 'queued' ELSE 'ready' END)",
+            )?
+            .insert(params![
+                self.lane(new.lane)?,
+                new.lane.receiver.as_str(),
+                new.received_at.as_microsecond(),
+                new.since.as_microsecond(),
+                new.content,
+                new.has_fallback.then_some("open"),
+                meant_for,
+                why,
+            ])?;
+        self.counts.waiting += 1;
+        Ok(id)
     }
 
     /// The held copies of an alert.
@@ -110,8 +167,8 @@ impl Tx<'_> {
             return Ok(Vec::new());
         }
         let mut statement = self.conn.prepare_cached(
-            "SELECT id, lane, receiver, fingerprint, starts_at FROM delivery INDEXED BY delivery_one_held
-             WHERE fingerprint = ?1 AND state = 'held'",
+            "SELECT id, lane, receiver, fingerprint, starts_at, fallback_for IS NOT NULL
+             FROM delivery INDEXED BY delivery_one_held WHERE fingerprint = ?1 AND state = 'held'",
         )?;
         let rows = statement.query_map([fingerprint.0.cast_signed()], held)?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -165,24 +222,31 @@ impl Tx<'_> {
                 .conn
                 .prepare_cached(
                     "UPDATE delivery SET state = 'delivered', content = NULL, error = NULL, lease_until = NULL,
-                     ended_at = ?2 WHERE id = ?1",
+                     failing_since = NULL, fallback = nullif(fallback, 'open'), ended_at = ?2 WHERE id = ?1",
                 )?
                 .execute(params![id, now])?,
             End::Dead(error) => self
                 .conn
                 .prepare_cached(
-                    "UPDATE delivery SET state = 'dead', error = ?3, lease_until = NULL, ended_at = ?2 WHERE id = ?1",
+                    "UPDATE delivery SET state = 'dead', error = ?3, lease_until = NULL, failing_since = NULL,
+                     fallback = nullif(fallback, 'open'), ended_at = ?2 WHERE id = ?1",
                 )?
                 .execute(params![id, now, error])?,
         };
         self.counts.waiting = self.counts.waiting.saturating_sub(1);
         if let End::Dead(_) = end {
-            let mut statement =
-                self.conn.prepare_cached("DELETE FROM dedup WHERE delivery = ?1 RETURNING fingerprint")?;
-            for fingerprint in statement.query_map([id], |row| row.get(0))? {
-                self.facts.push(Fact::Forget(self::fingerprint(fingerprint?)));
-            }
+            self.never_told(id)?;
         }
+        Ok(())
+    }
+
+    /// Forgets what a delivery would have told.
+    pub(super) fn never_told(&mut self, id: i64) -> Result<(), StoreError> {
+        let mut statement = self.conn.prepare_cached("DELETE FROM dedup WHERE delivery = ?1 RETURNING fingerprint")?;
+        for fingerprint in statement.query_map([id], |row| row.get(0))? {
+            self.facts.push(Fact::Forget(self::fingerprint(fingerprint?)));
+        }
+        self.conn.prepare_cached("DELETE FROM stood_in WHERE delivery = ?1")?.execute([id])?;
         Ok(())
     }
 
@@ -223,6 +287,7 @@ pub(super) fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
         receiver: row.get(2)?,
         fingerprint: fingerprint(row.get(3)?),
         starts_at: optional_time(row, 4)?,
+        stands_in: row.get(5)?,
     })
 }
 
@@ -242,7 +307,7 @@ pub(super) fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or_default()
 }
 
-fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn optional_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     Ok(row.get::<_, Option<i64>>(column)?.map(time))
 }
 

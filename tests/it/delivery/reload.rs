@@ -4,16 +4,10 @@ use std::time::Duration;
 
 use alertrouter::standin::{Behaviour, Gate};
 
+use super::departed::without_oncall;
 use crate::harness::{Harness, ROUTES, alerts};
 
 const SOON: Duration = Duration::from_secs(10);
-
-/// Without PagerDuty.
-fn without_oncall() -> String {
-    let start = ROUTES.find("  - name: oncall").unwrap();
-    let end = ROUTES.find("  - name: team-slack").unwrap();
-    format!("{}{}", &ROUTES[..start], &ROUTES[end..]).replace("[oncall, team-slack]", "[team-slack]")
-}
 
 #[tokio::test]
 async fn a_broken_file_is_refused_with_every_problem_and_changes_nothing() {
@@ -37,33 +31,6 @@ async fn a_broken_file_is_refused_with_every_problem_and_changes_nothing() {
     harness.accept(&alerts::one("Other", "critical")).await;
     harness.deliver(SOON).await;
     assert_eq!(harness.services.pagerduty.incidents().len(), 1, "the new routes are in force");
-    harness.finish().await;
-}
-
-#[tokio::test]
-async fn what_waits_for_a_receiver_that_is_gone_becomes_dead_letters_after_an_hour() {
-    let harness = Harness::start().await;
-    harness.services.pagerduty.set_down(true);
-    for name in ["A", "B"] {
-        harness.accept(&alerts::one(name, "critical")).await;
-    }
-    harness.accept(&alerts::one_resolved("A", "critical")).await;
-    harness.wait_until(async || harness.pending().await == 3).await;
-    assert_eq!(harness.reload(&without_oncall()).await.0, 200);
-    harness.skip_to(Duration::from_secs(3000));
-    harness.wait_until(async || harness.pending().await == 3).await;
-    assert_eq!(harness.dead().await, 0, "a slip of the pen can still be mended");
-    harness.skip_to(Duration::from_secs(3700));
-    harness.deliver(Duration::from_secs(120)).await;
-    assert_eq!(harness.dead().await, 3);
-    assert_eq!(harness.metric(r#"alertrouter_notifications_total{receiver="oncall",outcome="dead"}"#).await, 3.0);
-    assert_eq!(harness.metric(r#"alertrouter_dead_letters{receiver="oncall"}"#).await, 3.0);
-    // It comes back, and nothing of it was ever told.
-    harness.services.pagerduty.set_down(false);
-    assert_eq!(harness.reload(ROUTES).await.0, 200);
-    assert_eq!(harness.accept(&alerts::one("B", "critical")).await["notifications"], 1);
-    harness.deliver(SOON).await;
-    assert_eq!(harness.pagerduty_events(), ["trigger B"]);
     harness.finish().await;
 }
 

@@ -188,9 +188,14 @@ impl Harness {
         self.launch().await;
     }
 
+    /// Replaces routes.yaml, which is read at the next start or reload.
+    pub fn write_routes(&self, routes: &str) {
+        *self.routes.lock().unwrap() = self.services.fill_in(routes);
+    }
+
     /// Replaces routes.yaml and reloads it; the answer's status and text.
     pub async fn reload(&self, routes: &str) -> (u16, String) {
-        *self.routes.lock().unwrap() = self.services.fill_in(routes);
+        self.write_routes(routes);
         http::post_text(self.address(), "/-/reload", Vec::new()).await
     }
 

@@ -1,6 +1,7 @@
 //! The conformance suite on SQLite, and what is SQLite's own.
 
 mod durability;
+mod falling;
 mod model;
 mod opening;
 mod writing;
@@ -53,8 +54,11 @@ pub(super) fn cache() -> Cache {
 }
 
 pub(super) fn open(dir: &Path, cache: &Cache) -> SqliteStore {
-    let options = Options { max_outbox: conformance::LIMIT, cache: cache.clone() };
-    SqliteStore::open(dir, options, Timestamp::UNIX_EPOCH).unwrap()
+    open_with_room(dir, cache, conformance::LIMIT)
+}
+
+pub(super) fn open_with_room(dir: &Path, cache: &Cache, max_outbox: u64) -> SqliteStore {
+    SqliteStore::open(dir, Options { max_outbox, cache: cache.clone() }, Timestamp::UNIX_EPOCH).unwrap()
 }
 
 /// A store in a folder of its own.
@@ -66,8 +70,13 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) fn new() -> Self {
+        Self::with_room(conformance::LIMIT)
+    }
+
+    /// With room for so many deliveries.
+    pub(super) fn with_room(max_outbox: u64) -> Self {
         let (folder, cache) = (Folder::new(), cache());
-        Self { store: open(&folder.data(), &cache), cache, folder }
+        Self { store: open_with_room(&folder.data(), &cache, max_outbox), cache, folder }
     }
 
     /// Another connection, to look at or break things behind the store's back.

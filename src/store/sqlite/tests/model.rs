@@ -9,15 +9,19 @@ use proptest::prelude::*;
 use super::{Folder, cache};
 use crate::alert::{Alert, Status};
 use crate::clock::{Timestamp, after};
+use crate::dedup::fallback::{self as table, Heard, Missed, StoodIn, Tell};
 use crate::dedup::{Cache, Decision, Known, decide, ends_later};
-use crate::notification::{DeliveryId, Reason, ReceiverName};
+use crate::notification::{DeliveryId, Notified, Reason, ReceiverName};
 use crate::store::conformance::{
-    DELIVERED, LEASE, REPEAT, SETTLE, ask, at, contents, firing, intake, resolved, targets,
+    DELIVERED, LEASE, REPEAT, SETTLE, again_at, ask, at, contents, dead, firing, intake, overdue, resolved, targets,
 };
+use crate::store::sqlite::open::DATABASE;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Accepted, Admin, Intake, Lease, Outcome, Settled, Store};
+use crate::store::{Accepted, Admin, Intake, Lease, Outcome, Overdue, Settled, Store, codec};
 
 const RECEIVERS: [&str; 3] = ["slack", "oncall", "quiet"];
+/// Who is told instead of whom.
+const FALLBACKS: [(&str, &str); 2] = [("slack", "oncall"), ("oncall", "quiet")];
 const FINGERPRINTS: u64 = 4;
 
 #[derive(Debug, Clone)]
@@ -25,6 +29,7 @@ enum Step {
     Accept { alerts: Vec<(u64, Option<i64>, i64)>, wants: Vec<bool> },
     Lease(usize),
     Settle(usize, u8),
+    FallBack(usize),
     Advance(i64),
     Crash,
 }
@@ -38,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (alerts, proptest::collection::vec(any::<bool>(), 3)).prop_map(|(alerts, wants)| Step::Accept { alerts, wants }),
         6 => (0..3_usize).prop_map(Step::Lease),
         6 => (any::<usize>(), 0..6_u8).prop_map(|(which, how)| Step::Settle(which, how)),
+        2 => (0..FALLBACKS.len()).prop_map(Step::FallBack),
         4 => prop_oneof![Just(1_i64), Just(45), Just(400), Just(15_000)].prop_map(Step::Advance),
         1 => Just(Step::Crash),
     ]
@@ -51,7 +57,7 @@ struct Handed {
     lease: Lease,
     receiver: &'static str,
     lane: u64,
-    told: Vec<(u64, Reason)>,
+    alerts: Vec<Notified>,
     until: Timestamp,
     is_valid: bool,
 }
@@ -61,12 +67,16 @@ struct World {
     folder: Folder,
     cache: Cache,
     now: i64,
-    /// What was told last, and the number of the telling.
-    known: BTreeMap<Pair, (Known, u64)>,
+    /// What was told last, in which role, and the number of the telling.
+    known: BTreeMap<Pair, (Heard, u64)>,
+    /// By whom it was meant for and who was told, and the number of the telling.
+    stood_in: BTreeMap<(&'static str, Pair), (StoodIn, u64)>,
     /// Due time and startsAt.
     held: BTreeMap<Pair, (Timestamp, Timestamp)>,
     /// What must be told, in this order, and the number of the telling.
     to_tell: HashMap<Pair, VecDeque<(Reason, u64)>>,
+    /// Whether the last thing that arrived was that it fires; only as long as nothing died on the way.
+    open: BTreeMap<Pair, Option<bool>>,
     handed: Vec<Handed>,
     again_at: HashMap<DeliveryId, (&'static str, Timestamp)>,
     tellings: u64,
@@ -81,8 +91,10 @@ impl World {
             cache,
             now: 100_000,
             known: BTreeMap::new(),
+            stood_in: BTreeMap::new(),
             held: BTreeMap::new(),
             to_tell: HashMap::new(),
+            open: BTreeMap::new(),
             handed: Vec::new(),
             again_at: HashMap::new(),
             tellings: 0,
@@ -105,6 +117,7 @@ impl World {
                 self.lease(RECEIVERS[receiver]).await;
             }
             Step::Settle(which, how) => self.settle(which, how).await,
+            Step::FallBack(which) => self.fall_back(FALLBACKS[which]).await,
             Step::Advance(seconds) => self.now += seconds,
             Step::Crash => {
                 let copy = self.folder.crashed();
@@ -156,7 +169,7 @@ impl World {
             let alert = &routed.alert;
             for receiver in RECEIVERS {
                 let pair = (receiver, alert.fingerprint.0);
-                let known = self.known.get(&pair).map(|(known, _)| *known);
+                let known = self.known.get(&pair).map(|(heard, _)| heard.known);
                 let wanted = routed.wants.iter().any(|(name, _)| name.as_str() == receiver);
                 let waits = known.is_some_and(|known| known.ends_at.is_none()) || self.held.contains_key(&pair);
                 let concerned = wanted || (alert.status == Status::Resolved && waits);
@@ -181,7 +194,7 @@ impl World {
                         let starts_at = Some(starts_at).max(kept);
                         self.tellings += 1;
                         let state = Known { ends_at: alert.ends_at, starts_at, notified_at: now };
-                        self.known.insert(pair, (state, self.tellings));
+                        self.known.insert(pair, (Heard { known: state, own: true }, self.tellings));
                         if alert.status == Status::Resolved && !target.send_resolved {
                             *unsent.entry(receiver).or_insert(0) += 1;
                         } else {
@@ -217,7 +230,7 @@ impl World {
             let (_, starts) = self.held.remove(pair).unwrap();
             self.tellings += 1;
             let state = Known { ends_at: None, starts_at: Some(starts), notified_at: now };
-            self.known.insert(*pair, (state, self.tellings));
+            self.known.insert(*pair, (Heard { known: state, own: true }, self.tellings));
             self.to_tell.entry(*pair).or_default().push_back((Reason::Refired, self.tellings));
         }
         let answer = self.store().lease(ask(receiver, self.now)).await.unwrap();
@@ -239,8 +252,8 @@ impl World {
             assert_eq!(next, Some(*reason), "out of order");
         }
         assert!(self.again_at.remove(&leased.lease.delivery).is_none_or(|(_, at)| at <= now), "too early");
-        let (lease, until) = (leased.lease, after(now, LEASE));
-        self.handed.push(Handed { lease, receiver, lane, told, until, is_valid: true });
+        let (lease, until, alerts) = (leased.lease, after(now, LEASE), leased.notification.alerts);
+        self.handed.push(Handed { lease, receiver, lane, alerts, until, is_valid: true });
         true
     }
 
@@ -258,29 +271,36 @@ impl World {
         let now = self.now;
         let which = which % self.handed.len();
         let handed = &self.handed[which];
-        let (lease, receiver) = (handed.lease, handed.receiver);
+        let (lease, receiver, is_valid) = (handed.lease, handed.receiver, handed.is_valid);
+        let fallback = FALLBACKS.into_iter().find(|(from, _)| *from == receiver).map(|(_, to)| to);
         let outcome = match how {
             0..3 => DELIVERED,
-            3 => Outcome::Dead { error: "dead".to_owned() },
-            4 => Outcome::RetryAt { at: at(now + 30), error: "again".to_owned() },
+            3 => fallback.map_or(Outcome::Dead { error: String::new(), fallback: None }, |to| dead(receiver, to)),
+            4 => again_at(now + 30),
             _ => Outcome::Released,
         };
+        let is_sent = self.waiting("id = ?1 AND fallback = 'sent'", lease.delivery.0).len() == 1;
         let settled = self.store().settle(lease, outcome.clone(), at(now)).await.unwrap();
-        assert_eq!(settled, if handed.is_valid { Settled::Done } else { Settled::LeaseLost });
-        if settled == Settled::LeaseLost {
+        if !is_valid {
+            assert_eq!(settled, Settled::LeaseLost);
             return;
         }
-        let told = handed.told.clone();
+        let alerts = self.handed[which].alerts.clone();
         self.handed[which].is_valid = false;
+        let died = matches!(outcome, Outcome::Dead { .. });
+        let told = fallback.filter(|_| died && !is_sent).is_some_and(|to| self.tell((receiver, to), &alerts, true));
+        assert_eq!(settled, if told { Settled::FellBack } else { Settled::Done });
         match outcome {
             Outcome::Delivered { .. } | Outcome::Dead { .. } => {
-                for (fingerprint, reason) in told {
-                    let pair = (receiver, fingerprint);
+                for Notified { alert, reason } in alerts {
+                    let pair = (receiver, alert.fingerprint.0);
                     let (expected, telling) = self.to_tell.get_mut(&pair).unwrap().pop_front().unwrap();
                     assert_eq!(reason, expected);
-                    let died = matches!(outcome, Outcome::Dead { .. });
-                    if died && self.known.get(&pair).is_some_and(|(_, last)| *last == telling) {
-                        self.known.remove(&pair);
+                    let open = self.open.entry(pair).or_insert(Some(false));
+                    *open = open.filter(|_| !died).map(|_| alert.status == Status::Firing);
+                    if died {
+                        self.known.retain(|known, (_, last)| *known != pair || *last != telling);
+                        self.stood_in.retain(|(_, known), (_, last)| *known != pair || *last != telling);
                     }
                 }
             }
@@ -289,6 +309,66 @@ impl World {
             }
             Outcome::Released => {}
         }
+    }
+
+    /// The alerts of each delivery of which this is so, in the order in which they fall back. Which deliveries wait is the
+    /// store's word; that nothing of what they tell is lost is seen elsewhere.
+    fn waiting(&self, what: &str, parameter: impl rusqlite::ToSql) -> Vec<Vec<Notified>> {
+        let database = rusqlite::Connection::open(self.folder.data().join(DATABASE)).unwrap();
+        let sql =
+            format!("SELECT content FROM delivery WHERE {what} AND state IN ('queued', 'ready') ORDER BY since, id");
+        let mut statement = database.prepare(&sql).unwrap();
+        let rows = statement.query_map([parameter], |row| row.get::<_, String>(0)).unwrap();
+        rows.map(|content| codec::decode(content.unwrap().as_bytes()).unwrap().alerts).collect()
+    }
+
+    /// The receiver takes nothing, and its fallback is told of all that waits.
+    async fn fall_back(&mut self, (from, to): (&'static str, &'static str)) {
+        let waiting = self.waiting("receiver = ?1 AND fallback = 'open'", from);
+        let told = waiting.iter().map(|alerts| usize::from(self.tell((from, to), alerts, false))).sum::<usize>();
+        let overdue = Overdue { after: Duration::ZERO, ..overdue(from, to, Some(0), self.now) };
+        assert_eq!(self.store().fall_back(overdue).await.unwrap().len(), told);
+    }
+
+    /// What a fallback is told of a delivery; returns whether that is anything.
+    fn tell(&mut self, (from, to): (&'static str, &'static str), alerts: &[Notified], never: bool) -> bool {
+        let (targets, now) = (targets(), at(self.now));
+        let mut any = false;
+        for Notified { alert, reason } in alerts {
+            let (pair, fires) = ((to, alert.fingerprint.0), alert.status == Status::Firing);
+            let heard = |pair| self.known.get(&pair).map(|(heard, _)| *heard);
+            let Tell { alert: told, then_ended, remember } = table::fall_back(&Missed {
+                alert,
+                reason: *reason,
+                never,
+                meant_for_keeps_state: targets[from].keeps_state,
+                meant_for: heard((from, alert.fingerprint.0)).map(|heard| heard.known).as_ref(),
+                keeps_state: targets[to].keeps_state,
+                heard: heard(pair).as_ref(),
+                stood_in: self.stood_in.get(&(from, pair)).map(|(stood_in, _)| *stood_in),
+                now,
+            });
+            let hears_ends = targets[to].send_resolved;
+            // Its own number, even if nothing is sent: nothing that dies takes it back.
+            self.tellings += 1;
+            if told && (fires || hears_ends) {
+                any = true;
+                self.held.remove(&pair);
+                self.to_tell.entry(pair).or_default().push_back((*reason, self.tellings));
+                if fires {
+                    let stood_in = StoodIn { starts_at: alert.starts_at, at: now };
+                    self.stood_in.insert((from, pair), (stood_in, self.tellings));
+                }
+            }
+            if then_ended.is_some() && hears_ends {
+                self.tellings += 1;
+                self.to_tell.entry(pair).or_default().push_back((Reason::Resolved, self.tellings));
+            }
+            if let Some(known) = remember {
+                self.known.insert(pair, (Heard { known, own: false }, self.tellings));
+            }
+        }
+        any
     }
 
     /// The cache answers nothing that the model would not.
@@ -300,13 +380,13 @@ impl World {
                 for receiver in RECEIVERS {
                     let wants = [(&targets[receiver], REPEAT)];
                     let Some(dropped) = self.cache.drops(&alert, wants.into_iter(), at(self.now)) else { continue };
-                    let known = self.known.get(&(receiver, fingerprint)).map(|(known, _)| known);
+                    let known = self.known.get(&(receiver, fingerprint)).map(|(heard, _)| &heard.known);
                     let decision = decide(&alert, known, REPEAT, targets[receiver].keeps_state, at(self.now));
                     assert_eq!(dropped, [(receiver.into(), decision)]);
                     for other in RECEIVERS {
                         let pair = (other, fingerprint);
                         assert!(!self.held.contains_key(&pair), "a held copy must be seen by the store");
-                        let fires = self.known.get(&pair).is_some_and(|(known, _)| known.ends_at.is_none());
+                        let fires = self.known.get(&pair).is_some_and(|(heard, _)| heard.known.ends_at.is_none());
                         assert!(alert.status == Status::Firing || !fires, "somebody waits for this resolve");
                     }
                 }
@@ -324,6 +404,11 @@ impl World {
                 self.settle(self.handed.len() - 1, 0).await;
             }
             assert_eq!(self.next_due(receiver), None);
+        }
+        // Nobody is left with an incident that nothing closes.
+        for (pair, _) in self.open.iter().filter(|(pair, open)| **open == Some(true) && pair.0 != "quiet") {
+            let hears_of_its_end = self.known.get(pair).is_some_and(|(heard, _)| heard.known.ends_at.is_none());
+            assert!(hears_of_its_end, "{pair:?} is open, and its resolve would not reach it");
         }
         let left: Vec<_> = self.to_tell.iter().filter(|(_, queue)| !queue.is_empty()).collect();
         assert!(left.is_empty(), "lost: {left:?}");

@@ -5,11 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use rusqlite::Connection;
 
 use super::{Fixture, Folder, cache, open};
+use crate::alert::{Alert, Group};
 use crate::clock::Timestamp;
-use crate::store::conformance::{Words, firing};
+use crate::notification::Reason;
+use crate::store::conformance::{Words, again_at, at, contents, firing, listed, overdue};
 use crate::store::sqlite::open::DATABASE;
 use crate::store::sqlite::{Options, SqliteReader, SqliteStore};
-use crate::store::{Admin, Rejected, RejectedWhat};
+use crate::store::{Admin, Rejected, RejectedWhat, Store, codec};
 
 fn error(folder: &Folder) -> String {
     let error = SqliteStore::open(&folder.data(), Options::new(cache()), Timestamp::UNIX_EPOCH).unwrap_err();
@@ -78,9 +80,54 @@ fn a_database_of_a_newer_version_is_left_alone() {
     let fixture = Fixture::new();
     fixture.backdoor().pragma_update(None, "user_version", 99).unwrap();
     let folder = fixture.folder.crashed();
-    check(&folder, "it was written by a newer alertrouter (version 99, this one knows 1)");
+    check(&folder, "it was written by a newer alertrouter (version 99, this one knows 2)");
     let error = SqliteReader::open(&folder.data()).unwrap_err().to_string();
     assert!(error.contains("newer alertrouter"), "{error}");
+}
+
+/// What version 1 wrote: a delivery that is tried again, one behind it, a dead letter, and what was told.
+const OF_VERSION_1: &str = r#"
+    PRAGMA application_id = 0x616c7274;
+    PRAGMA user_version = 1;
+    INSERT INTO lane (id, receiver, key) VALUES (1, 'slack', 'g');
+    INSERT INTO delivery (id, lane, receiver, state, received_at, since, due_at, attempts, content, error, ended_at) VALUES
+        (1, 1, 'slack', 'dead', 90000000, 90000000, 90000000, 1, '{}', '400', 91000000),
+        (2, 1, 'slack', 'ready', 110000000, 110000000, 150000000, 3, CONTENT, 'unavailable: HTTP 503', NULL),
+        (3, 1, 'slack', 'queued', 120000000, 120000000, 120000000, 0, BEHIND, NULL, NULL);
+    INSERT INTO dedup VALUES (1, 'slack', 100000000, NULL, 110000000, 2);
+"#;
+
+#[tokio::test]
+async fn a_database_of_version_1_goes_on() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.data()).unwrap();
+    let group = codec::encode_group(&Group::default()).unwrap();
+    let content = |alert: &Alert| {
+        let alert = codec::encode_alert(alert).unwrap();
+        format!("'{}'", codec::encode(&group, [(Reason::First, &*alert)].into_iter(), 0).unwrap())
+    };
+    let rows = OF_VERSION_1.replace("CONTENT", &content(&firing(1, 100))).replace("BEHIND", &content(&firing(2, 100)));
+    let conn = Connection::open(folder.data().join(DATABASE)).unwrap();
+    conn.execute_batch(include_str!("../migrations/0001-outbox-and-dedup.sql")).unwrap();
+    conn.execute_batch(&rows).unwrap();
+    drop(conn);
+    let reader = SqliteReader::open(&folder.data()).unwrap_err().to_string();
+    assert!(reader.contains("start the service once with this version"), "{reader}");
+
+    let store = open(&folder.data(), &cache());
+    assert_eq!(store.stats().await.unwrap().receivers["slack"].dead, 1);
+    assert_eq!(store.post(vec![firing(1, 100)], &["slack"], 130).await, [Reason::Duplicate], "what was told");
+    let waiting = store.take("slack", 150).await;
+    assert_eq!((contents(&waiting), waiting.notification.attempt), (vec![(1, Reason::First)], 4));
+    assert_eq!(waiting.notification.fallback, None);
+    store.done(waiting.lease, again_at(160), 150).await;
+    // Its receiver gets a fallback with the new version: that is for what waits already, too.
+    store.take_over(vec![listed("slack", Some("oncall")), listed("oncall", None)], at(150)).await.unwrap();
+    let (at_once, later) = (overdue("slack", "oncall", None, 460), overdue("slack", "oncall", None, 459));
+    assert_eq!(store.fall_back(later).await.unwrap().len(), 0, "not before it has failed for long enough");
+    assert_eq!(store.fall_back(at_once).await.unwrap().len(), 2);
+    let told = store.take("oncall", 460).await;
+    assert_eq!(told.notification.fallback.unwrap().receiver, "slack".into());
 }
 
 #[test]
@@ -140,6 +187,11 @@ fn the_schema_refuses_states_that_cannot_be() {
         ("state, content, ended_at", "ROW, 'dead', '{}', 1", "CHECK"),
         ("state, content", "ROW, 'held', '{}'", "CHECK"),
         ("state, content", "ROW, 'queued', 7.5", ""),
+        ("state, content, fallback", "ROW, 'queued', '{}', 'odd'", "CHECK"),
+        ("state, content, fallback, error, ended_at", "ROW, 'dead', '{}', 'open', '', 1", "CHECK"),
+        ("state, content, failing_since", "ROW, 'queued', '{}', 1", "CHECK"),
+        ("state, content, fallback_for", "ROW, 'queued', '{}', 'x'", "CHECK"),
+        ("state, content, fallback_for, fallback_why", "ROW, 'queued', '{}', 'x', 'y'", ""),
     ] {
         match insert(columns, values) {
             Ok(_) => assert_eq!(expected, "", "{columns}: {values}"),

@@ -108,7 +108,10 @@ async fn a_commit_that_fails_fails_all_and_nothing_is_remembered() {
     // A violation that is only found by the commit.
     let spoils = store.writer.run(1, IfAbandoned::Run, |tx| {
         tx.conn.execute_batch("PRAGMA defer_foreign_keys = ON")?;
-        tx.conn.execute("INSERT INTO dedup VALUES (99, 'x', NULL, NULL, 0, 4711)", [])?;
+        tx.conn.execute(
+            "INSERT INTO dedup (fingerprint, receiver, notified_at, delivery) VALUES (99, 'x', 0, 4711)",
+            [],
+        )?;
         Ok(())
     });
     let (first, failed, last) = together(&fixture, accept(1), spoils, accept(2)).await;
@@ -188,7 +191,7 @@ async fn the_cache_knows_what_is_committed_and_plain() {
     assert_eq!((cached(cache, 1), cached(cache, 2)), (duplicate, duplicate));
     let dead = store.take("oncall", 110).await;
     assert_eq!(contents(&dead), [(1, Reason::First)]);
-    store.done(dead.lease, Outcome::Dead { error: String::new() }, 110).await;
+    store.done(dead.lease, Outcome::Dead { error: String::new(), fallback: None }, 110).await;
     assert_eq!((cached(cache, 1), cached(cache, 2)), (None, duplicate), "a dead letter was never told");
 
     store.post(vec![resolved(2, 100, 111)], &["oncall"], 112).await;
