@@ -28,7 +28,7 @@ const CASES: &[(&str, &[&str])] = &[
     (r#"m{zone="eu", rack=""} * 2 > bool 0"#, &["job=api x=1 zone=eu"]),
     (r#"0 < m{zone="eu"}"#, &["job=api x=1 zone=eu"]),
     (r#"-m{zone="eu"}"#, &["job=api x=1 zone=eu"]),
-    (r#"m{zone=~`e\.?u`, job=`api`}"#, &["job=api x=1 zone=eu"]),
+    (r"m{zone=~`e\.?u`, job=`api`}", &["job=api x=1 zone=eu"]),
     ("1", &[""]),
     ("time() > bool 0", &[""]),
     ("vector(scalar(o))", &[""]),
