@@ -26,9 +26,12 @@ impl<'a> Site<'a> {
 }
 
 impl fmt::Display for Site<'_> {
-    /// `routes.yaml {service="db"} {severity="critical"}`: the matchers on the way down. One line, whatever they hold.
+    /// `routes.yaml:31 {service="db"} {severity="critical"}`: the matchers on the way down. One line, whatever they hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file)?;
+        if let Some(line) = self.route().map(|route| route.at.line).filter(|line| *line > 0) {
+            write!(f, ":{line}")?;
+        }
         if self.path.len() < 2 {
             return f.write_str(" (the root)");
         }

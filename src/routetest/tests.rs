@@ -299,11 +299,11 @@ route:
         let judged = run(routes, &format!("\n  - {{ name: a, labels: {{ {labels} }}, receivers: [] }}"));
         judged[0].2.first().map(|failure| failure.because.clone())
     };
-    assert_eq!(because("z: z").unwrap(), "routes.yaml (the root) takes it");
+    assert_eq!(because("z: z").unwrap(), "routes.yaml:3 (the root) takes it");
     assert_eq!(because("team: db"), None);
-    let path = r#"routes.yaml {team=~"db|web", x="y"}"#;
-    assert_eq!(because("team: db, x: y").unwrap(), format!("{path} {{}} takes it"));
-    let both = format!(r#"{path} {{odd="a\tb"}} and {path} {{}} take it"#);
+    let path = r#"{team=~"db|web", x="y"}"#;
+    assert_eq!(because("team: db, x: y").unwrap(), format!("routes.yaml:9 {path} {{}} takes it"));
+    let both = format!(r#"routes.yaml:8 {path} {{odd="a\tb"}} and routes.yaml:9 {path} {{}} take it"#);
     assert_eq!(because("team: db, x: y, odd: \"a\\tb\"").unwrap(), both);
 }
 
@@ -322,11 +322,11 @@ fn check_coverage(tree: &str, tests: &str, reached: usize, missed: &[&str]) {
 #[test]
 fn coverage_counts_the_routes_where_alerts_end() {
     let one = "[{ name: a, labels: { a: b }, receivers: [a] }]";
-    let root = "f (the root) to [a]";
+    let root = "f:2 (the root) to [a]";
     let check = |tree: &str, reached, missed: &[&str]| check_coverage(tree, one, reached, missed);
     check("{ receivers: [a] }", 1, &[]);
     check("{ receivers: [a], routes: [{ matchers: [a=b] }] }", 1, &[root]);
-    check("{ receivers: [a], routes: [{ matchers: [a=c], receivers: [] }] }", 1, &[r#"f {a="c"} to []"#]);
+    check("{ receivers: [a], routes: [{ matchers: [a=c], receivers: [] }] }", 1, &[r#"f:2 {a="c"} to []"#]);
     // Both routes of an alert that goes on are reached.
     check("{ receivers: [a], routes: [{ matchers: [a=b], continue: true }, { matchers: [a=~b] }] }", 2, &[root]);
     // A child takes everything, or everything that gets there: the parent itself gets nothing.
@@ -337,7 +337,7 @@ fn coverage_counts_the_routes_where_alerts_end() {
     // Nothing comes past a route that takes everything, and to nothing below what it shuts off.
     check("{ receivers: [a], routes: [{}, { matchers: [a=b], routes: [{ matchers: [c=d] }] }] }", 1, &[]);
     check("{ receivers: [a], routes: [{ matchers: [a=b] }, { matchers: [c=d, a=b] }] }", 1, &[root]);
-    check("{ receivers: [a], routes: [{ continue: true }, { matchers: [c=d] }] }", 1, &[r#"f {c="d"} to [a]"#]);
+    check("{ receivers: [a], routes: [{ continue: true }, { matchers: [c=d] }] }", 1, &[r#"f:2 {c="d"} to [a]"#]);
     // One that may let something past is no reason.
     check("{ receivers: [a], routes: [{ matchers: [a=~.+] }] }", 1, &[root]);
 }
@@ -347,9 +347,9 @@ fn coverage_asks_what_a_case_is_about() {
     let tree = "{ receivers: [a], routes: [{ matchers: [a=b] }, { matchers: [a=c] }] }";
     let steps =
         "[{ name: a, labels: { a: b }, steps: [{ at: 0s, status: firing, labels: { a: c }, decisions: first }] }]";
-    check_coverage(tree, steps, 1, &["f (the root) to [a]", r#"f {a="b"} to [a]"#]);
+    check_coverage(tree, steps, 1, &["f:2 (the root) to [a]", r#"f:2 {a="b"} to [a]"#]);
     let both = steps.replace("steps:", "receivers: [a], steps:");
-    check_coverage(tree, &both, 2, &["f (the root) to [a]"]);
+    check_coverage(tree, &both, 2, &["f:2 (the root) to [a]"]);
 }
 
 #[test]
