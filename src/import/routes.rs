@@ -92,6 +92,11 @@ pub(super) fn import(cx: &mut Context<'_>, node: &Node, at: Span, names: &Names<
     walk.rest(cx, fields, &mut root);
     let Walk { must_stay, shortest, .. } = walk;
     drop_at_the_end(cx, node, &mut root);
+    // Where the head shows a new root for alertmanager.yml, its grouping stands there.
+    if must_stay && !grouping.is_empty() {
+        let shown: Vec<_> = grouping.iter().map(|(key, value)| format!("`{key}: {value}`")).collect();
+        root.comments.push(format!("Stays in alertmanager.yml: {}.", shown.join(", ")));
+    }
     Some(Tree { root, grouping, must_stay, shortest })
 }
 
