@@ -3,7 +3,7 @@
 CARGO ?= cargo
 BIN = $(CARGO) run --locked --quiet --
 
-.PHONY: test tools fmt lint doc unit rules routes audit demo bench
+.PHONY: test tools fmt lint doc unit rules routes audit demo bench fuzz
 
 test: tools fmt lint doc unit rules routes audit
 	@echo "everything passed"
@@ -29,13 +29,10 @@ rules:
 	promtool test rules $$(find rules/tests -name '*.test.yaml')
 	amtool check-config deploy/alertmanager/alertmanager.yml
 
-# The shipped routes.yaml does what its comments say.
+# The shipped routes.yaml does what its comments say, and knows every alert of the shipped rules.
 routes:
-	$(BIN) check --strict --no-secrets routes.yaml
-	$(BIN) route --verify oncall,team-slack severity=critical
-	$(BIN) route --verify team-slack severity=warning
-	$(BIN) route --verify dashboards severity=info
-	$(BIN) route --verify team-slack alertname=NoSeverity
+	$(BIN) check --strict --no-secrets --rules rules routes.yaml
+	$(BIN) test --coverage=100 tests/routes.test.yaml
 
 audit:
 	@.ci/audit
@@ -45,3 +42,12 @@ demo:
 
 bench:
 	$(CARGO) bench --locked --bench intake
+
+# Looks for inputs that break what holds for any input (fuzz/targets.rs). Needs a nightly compiler and cargo-fuzz. What it
+# finds on its way stays out of the tree; what fails goes to fuzz/artifacts: mend it, and add it to fuzz/corpus.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@for target in $$(cargo fuzz list); do \
+	    mkdir -p target/fuzz/$$target; \
+	    cargo +nightly fuzz run $$target target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=5 || exit 1; \
+	done

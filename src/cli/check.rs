@@ -1,11 +1,16 @@
-//! `alertrouter check`: every problem of routes.yaml.
+//! `alertrouter check`: every problem of routes.yaml, and of the rule files whose alerts it routes.
+
+mod report;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::config::{ConfigError, Options, load};
-use crate::yaml::problem::{Problem, count, summary};
+use report::Report;
+
+use crate::config::{Config, ConfigError, Options, load};
+use crate::rules::{self, RuleSet, Verdict};
+use crate::yaml::problem::{InFile, Problem, Severity, count, summary};
 
 /// Says everything that is wrong with routes.yaml, and where.
 #[derive(Debug, clap::Args)]
@@ -13,38 +18,118 @@ pub struct Args {
     /// The file to check
     #[arg(value_name = "FILE", default_value = "routes.yaml")]
     pub file: PathBuf,
+    /// Rule files of Prometheus, or folders of them, whose alerts the routes must know; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub rules: Vec<PathBuf>,
     /// Fail on warnings, too
     #[arg(long)]
     pub strict: bool,
     /// Do not look up environment variables and secret files
     #[arg(long)]
     pub no_secrets: bool,
+    /// How to say it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
-/// Checks the file. Problems go to `err`, the summary of a usable file to `out`. The exit code is 1 on errors, and with
-/// `--strict` on warnings.
+/// How problems are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// As rustc does, on stderr, with a summary
+    Text,
+    /// One JSON object on stdout
+    Json,
+}
+
+/// Checks the files. As text, problems and the summary of a file that cannot be used go to `err`, the summary of a
+/// usable one to `out`; as JSON, all goes to `out`. The exit code is 1 on errors, and with `--strict` on warnings.
 ///
 /// # Errors
-/// If the file cannot be read, or `out` or `err` cannot be written.
+/// If `out` or `err` cannot be written, or, as text, the file cannot be read.
 pub fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let Args { file, strict, no_secrets } = args;
+    let Args { file, rules, strict, no_secrets, format } = args;
     let options = if no_secrets { Options::without_secrets() } else { Options::default() };
-    let name = file.display().to_string();
-    match load(&file, &options) {
+    let mut report = Report::new(&file);
+    let config = match load(&file, &options) {
         Ok(loaded) => {
-            show(&loaded.warnings, &name, err)?;
-            let receivers = count(loaded.config.receivers.len(), "receiver");
-            let routes = count(loaded.config.tree.root.walk().count(), "route");
-            writeln!(out, "{name}: {receivers}, {routes}, {}", summary(&loaded.warnings))?;
-            Ok(if strict && !loaded.warnings.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            report.routes = loaded.warnings;
+            Some(loaded.config)
         }
         Err(ConfigError::Invalid { problems, .. }) => {
-            show(&problems, &name, err)?;
-            writeln!(err, "{name}: {}", summary(&problems))?;
-            Ok(ExitCode::FAILURE)
+            report.routes = problems;
+            None
         }
-        Err(error @ ConfigError::Read { .. }) => Err(error.into()),
+        Err(error @ ConfigError::Read { .. }) if format == Format::Text => return Err(error.into()),
+        Err(error) => {
+            let message = error.to_string();
+            report.routes = vec![Problem { severity: Severity::Error, message, place: None, hint: None }];
+            None
+        }
+    };
+    check_rules(&rules, config.as_ref(), &file, &mut report);
+    match format {
+        Format::Text => text(&report, config.as_ref(), out, err)?,
+        Format::Json => report.json(out)?,
     }
+    let (errors, warnings) = report.tally();
+    Ok(if errors > 0 || (strict && warnings > 0) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn check_rules(paths: &[PathBuf], config: Option<&Config>, file: &Path, report: &mut Report) {
+    if paths.is_empty() {
+        return;
+    }
+    match rules::load(paths) {
+        Ok(rules) => {
+            let verdict = config.map(|config| rules::check(&rules, config, &file.display().to_string()));
+            report.add(rules, verdict);
+        }
+        Err(error) => report.rules = error.problems,
+    }
+}
+
+fn text(report: &Report, config: Option<&Config>, out: &mut dyn Write, err: &mut dyn Write) -> std::io::Result<()> {
+    let name = &report.file;
+    show(&report.routes, name, err)?;
+    for InFile { file, problems } in &report.rules {
+        show(problems, file, err)?;
+    }
+    match config {
+        Some(config) => {
+            let receivers = count(config.receivers.len(), "receiver");
+            let routes = count(config.tree.root.walk().count(), "route");
+            writeln!(out, "{name}: {receivers}, {routes}, {}", summary(&report.routes))?;
+        }
+        None => writeln!(err, "{name}: {}", summary(&report.routes))?,
+    }
+    let said = summary(report.rules.iter().flat_map(|file| &file.problems));
+    match &report.checked {
+        Some((rules, Some(verdict))) => writeln!(out, "rules: {}", landings(rules, verdict, &said)),
+        Some((rules, None)) => writeln!(err, "rules: {}, not routed: {name} has errors", rules::describe(rules)),
+        None if report.rules.is_empty() => Ok(()),
+        None => writeln!(err, "rules: {said}"),
+    }
+}
+
+/// `12 alerts in 3 files: 10 land on a route of their own, 2 depend on labels that only Prometheus knows`.
+fn landings(rules: &RuleSet, verdict: &Verdict, said: &str) -> String {
+    let all = [
+        (verdict.own_route, "lands on a route of its own", "land on a route of their own"),
+        (verdict.default_route, "reaches only the default route", "reach only the default route"),
+        (
+            verdict.depends,
+            "depends on labels that only Prometheus knows",
+            "depend on labels that only Prometheus knows",
+        ),
+    ];
+    let parts: Vec<String> = all
+        .iter()
+        .filter(|(number, ..)| *number > 0)
+        .map(|(number, one, many)| format!("{number} {}", if *number == 1 { one } else { many }))
+        .collect();
+    let colon = if parts.is_empty() { "" } else { ": " };
+    let said = if said == "no problems" { String::new() } else { format!("; {said}") };
+    format!("{}{colon}{}{said}", rules::describe(rules), parts.join(", "))
 }
 
 /// Writes problems as rustc does, with a blank line after each.
@@ -60,10 +145,14 @@ mod tests {
     use super::*;
     use crate::config::tests::folder;
 
+    fn args(file: &Path, strict: bool, no_secrets: bool) -> Args {
+        Args { file: file.to_owned(), rules: Vec::new(), strict, no_secrets, format: Format::Text }
+    }
+
     fn check(files: &[(&str, &str)], strict: bool, no_secrets: bool) -> (ExitCode, String, String) {
         let folder = folder(files);
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let args = Args { file: folder.path().join("routes.yaml"), strict, no_secrets };
+        let args = args(&folder.path().join("routes.yaml"), strict, no_secrets);
         let code = run(args, &mut out, &mut err).unwrap();
         let place = folder.path().display().to_string() + "/";
         let text = |bytes| String::from_utf8(bytes).unwrap().replace(&place, "");
@@ -96,7 +185,7 @@ route: {receivers: [a], routes: [{matchers: [x=y]}]}
 
     #[test]
     fn the_shipped_file_is_fine() {
-        let args = Args { file: "routes.yaml".into(), strict: true, no_secrets: true };
+        let args = args("routes.yaml".as_ref(), true, true);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         assert_eq!(run(args, &mut out, &mut err).unwrap(), ExitCode::SUCCESS);
         assert_eq!(String::from_utf8(out).unwrap(), "routes.yaml: 3 receivers, 4 routes, no problems\n");
@@ -104,7 +193,7 @@ route: {receivers: [a], routes: [{matchers: [x=y]}]}
 
     #[test]
     fn a_missing_file_is_one_line() {
-        let args = Args { file: "nowhere.yaml".into(), strict: false, no_secrets: false };
+        let args = args("nowhere.yaml".as_ref(), false, false);
         let error = run(args, &mut Vec::new(), &mut Vec::new()).unwrap_err();
         assert_eq!(error.to_string(), "cannot read nowhere.yaml: No such file or directory (os error 2)");
     }

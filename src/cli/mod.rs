@@ -2,9 +2,12 @@
 
 pub mod check;
 pub mod demo;
+pub mod import;
 pub mod rejected;
 pub mod route;
+pub mod schema;
 pub mod serve;
+pub mod test;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -29,8 +32,14 @@ enum Command {
     Check(check::Args),
     /// Say which receivers a set of labels reaches
     Route(route::Args),
+    /// Run tests of a routes file: who is told of which alert, and what is new over time
+    Test(test::Args),
+    /// Turn an alertmanager.yml into a routes file
+    Import(import::Args),
     /// List bodies and alerts that were refused
     Rejected(rejected::Args),
+    /// Print a JSON Schema of routes.yaml, for editors
+    Schema(schema::Args),
 }
 
 /// Runs the command that the process was started with. Usage errors exit with 2, everything else that fails with 1.
@@ -43,7 +52,10 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, &mut out),
         Command::Check(args) => check::run(args, &mut out, &mut err),
         Command::Route(args) => route::run(args, &mut out, &mut err),
+        Command::Test(args) => test::run(&args, &mut out, &mut err),
+        Command::Import(args) => import::run(&args, &mut out, &mut err),
         Command::Rejected(args) => rejected::run(&args, &mut out),
+        Command::Schema(args) => schema::run(&args, &mut out),
     };
     result.unwrap_or_else(|error| {
         if is_broken_pipe(&error) {

@@ -1,4 +1,6 @@
-//! `alertrouter route`: which receivers some labels reach.
+//! `alertrouter route`: which receivers some labels reach, and why.
+
+mod explain;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,6 +20,9 @@ pub struct Args {
     /// The file with the routes
     #[arg(long, value_name = "FILE", env = "ALERTROUTER_CONFIG", default_value = "routes.yaml")]
     pub config: PathBuf,
+    /// Print the tree, and for each route why it takes the alert or does not
+    #[arg(long)]
+    pub explain: bool,
     /// The receivers that are expected, in tree order, joined by commas; anything else is a failure
     #[arg(long, value_name = "A,B")]
     pub verify: Option<String>,
@@ -26,13 +31,14 @@ pub struct Args {
     pub labels: Vec<String>,
 }
 
-/// Prints the receivers, joined by commas, as the last line of `out`: what `amtool config routes test` prints. Secrets
-/// need not be there. The exit code is 1 if `--verify` expects others, or if the file has errors.
+/// Prints the receivers, joined by commas, as the last line of `out`: what `amtool config routes test` prints. With
+/// `--explain` the tree stands above. Secrets need not be there. The exit code is 1 if `--verify` expects others, or if
+/// the file has errors.
 ///
 /// # Errors
 /// If a label is not written as `NAME=VALUE`, the file cannot be read, or `out` or `err` cannot be written.
 pub fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let Args { config, verify, labels } = args;
+    let Args { config, explain, verify, labels } = args;
     let labels = parse_labels(&labels)?;
     let loaded = match load(&config, &Options::without_secrets()) {
         Ok(loaded) => loaded,
@@ -43,7 +49,12 @@ pub fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Resu
         }
         Err(error @ ConfigError::Read { .. }) => return Err(error.into()),
     };
-    let receivers = loaded.config.tree.receivers(&labels);
+    let tree = &loaded.config.tree;
+    if explain {
+        let file = config.display().to_string();
+        write!(out, "{}", explain::draw(&file, &labels, &crate::route::explain::explain(tree, &labels)))?;
+    }
+    let receivers = tree.receivers(&labels);
     let names: Vec<&str> = receivers.iter().map(|(name, _)| name.as_str()).collect();
     if names.is_empty() {
         writeln!(err, "no receiver: the route says `receivers: []`")?;
@@ -59,7 +70,8 @@ pub fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// As amtool reads them: each is a matcher with `=`. An empty value is a missing label.
+/// As amtool reads them: each is a matcher with `=`, and of two with one name the later one counts. An empty value is a
+/// missing label.
 fn parse_labels(texts: &[String]) -> anyhow::Result<Labels> {
     let mut pairs = Vec::with_capacity(texts.len());
     for text in texts {
@@ -68,11 +80,10 @@ fn parse_labels(texts: &[String]) -> anyhow::Result<Labels> {
             Ok(_) => bail!("bad label {text:?}: write it as NAME=VALUE"),
             Err(error) => bail!("bad label {text:?}: {error}; write it as NAME=VALUE"),
         };
-        if !matcher.value().is_empty() {
-            pairs.push((matcher.name().to_owned(), matcher.value().to_owned()));
-        }
+        pairs.push((matcher.name().to_owned(), matcher.value().to_owned()));
     }
-    Ok(pairs.into_iter().collect())
+    let all: Labels = pairs.into_iter().collect();
+    Ok(all.iter().filter(|(_, value)| !value.is_empty()).collect())
 }
 
 #[cfg(test)]
@@ -80,9 +91,18 @@ mod tests {
     use super::*;
 
     fn route(verify: Option<&str>, labels: &[&str]) -> (ExitCode, String, String) {
+        let (code, out, err) = run_with(false, verify, labels);
+        // `--explain` changes neither the last line nor the verdict.
+        let (explained, more, same) = run_with(true, verify, labels);
+        assert_eq!((explained, &same), (code, &err));
+        assert!(more.ends_with(&format!("\n\n{out}")), "{more}");
+        (code, out, err)
+    }
+
+    fn run_with(explain: bool, verify: Option<&str>, labels: &[&str]) -> (ExitCode, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-        let args = Args { config: "routes.yaml".into(), verify: verify.map(str::to_owned), labels };
+        let args = Args { config: "routes.yaml".into(), explain, verify: verify.map(str::to_owned), labels };
         let code = run(args, &mut out, &mut err).unwrap();
         (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
@@ -96,6 +116,8 @@ mod tests {
         check(&[r#"severity="warning""#], "team-slack");
         check(&["severity = info"], "dashboards");
         check(&["severity="], "team-slack");
+        check(&["severity=info", "severity=critical"], "oncall,team-slack");
+        check(&["severity=critical", "severity="], "team-slack");
         check(&[], "team-slack");
     }
 

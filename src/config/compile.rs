@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Config;
+use super::places;
 use super::receivers::{self, Names};
 use super::routes;
 use super::secret::Secrets;
@@ -50,7 +51,8 @@ pub(super) fn config(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>) -
     let root = root?;
     names.report_unused(cx);
     let Dedup { ignore_labels, settle } = dedup?;
-    Some(Config { tree: Tree { root }, receivers: receivers?, ignore_labels, settle })
+    let matchers = places::matchers(cx, node);
+    Some(Config { tree: Tree { root }, receivers: receivers?, ignore_labels, settle, matchers })
 }
 
 fn dedup(cx: &mut Context<'_>, node: &Node, at: Span) -> Option<Dedup> {

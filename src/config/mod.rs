@@ -5,15 +5,18 @@
 mod address;
 mod compile;
 mod fallbacks;
+mod places;
 mod rate;
 mod receivers;
 mod routes;
+pub mod schema;
 pub mod secret;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use places::MatcherAt;
 use secret::{SecretSource, Secrets};
 
 use crate::receiver::Definition;
@@ -32,6 +35,8 @@ pub struct Config {
     pub ignore_labels: Vec<String>,
     /// `dedup.settle`: how long a firing copy of an ended episode is held.
     pub settle: Duration,
+    /// Every matcher of the tree and where it stands, in the order of [`crate::route::Route::walk`].
+    pub matchers: Vec<MatcherAt>,
 }
 
 /// How to read the file.

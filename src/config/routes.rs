@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::receivers::Names;
 use crate::notification::ReceiverName;
-use crate::route::Route;
 use crate::route::matcher::{self, Matcher, MatcherProblem, Warning};
+use crate::route::{Position, Route};
 use crate::yaml::{Context, Fields, Node, Note, Span, Value, closest, quote};
 
 const GROUPING: &str = "Alertmanager groups alerts before it posts them: leave it in alertmanager.yml";
@@ -88,6 +88,7 @@ fn rest(
     matchers: Vec<Matcher>,
     continues: bool,
 ) -> Option<Route> {
+    let (line, column) = cx.source.position(fields.at.start);
     let repeat_interval = match fields.take(cx, "repeat_interval") {
         Some(node) => cx.duration(node, "`repeat_interval`", Duration::ZERO..=YEAR),
         None => Some(inherited.repeat_interval),
@@ -99,7 +100,8 @@ fn rest(
         None => Some(Vec::new()),
     };
     fields.close(cx, &NOTES);
-    Some(Route { matchers, receivers: receivers?, repeat_interval: repeat_interval?, continues, routes: routes? })
+    let (receivers, repeat_interval, routes, at) = (receivers?, repeat_interval?, routes?, Position { line, column });
+    Some(Route { matchers, receivers, repeat_interval, continues, routes, at })
 }
 
 fn routes(cx: &mut Context<'_>, node: &Node, names: &mut Names, inherited: &Inherited) -> Option<Vec<Route>> {

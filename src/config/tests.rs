@@ -620,6 +620,28 @@ fn routes_that_can_never_match() {
 }
 
 #[test]
+fn routes_know_where_they_stand() {
+    let text = "receivers: [{name: é, webhook: {url: http://x/}}]
+route:
+  receivers: [é]
+  routes:
+  - matchers: [a=b]
+    routes: [{matchers: [é=é]}, { matchers: [x=y] }]
+  # nothing
+  -
+    receivers: []
+    matchers: [b=c]
+";
+    let check = |text: &str, expected: &[(usize, usize)]| {
+        let tree = read(text).0.unwrap().tree;
+        let at: Vec<_> = tree.root.walk().map(|route| (route.at.line, route.at.column)).collect();
+        assert_eq!(at, expected, "{text}");
+    };
+    check(text, &[(2, 1), (5, 5), (6, 14), (6, 33), (9, 5)]);
+    check(&format!("\u{feff}{}", text.replace('\n', "\r\n")), &[(2, 1), (5, 5), (6, 14), (6, 33), (9, 5)]);
+}
+
+#[test]
 fn the_hash_is_stable() {
     assert_eq!(hash(b""), 0x9ce4_8422_2325 ^ 0xcbf2);
     assert_ne!(hash(b"a"), hash(b"b"));

@@ -137,6 +137,8 @@ pub struct Parsed {
     pub matchers: Vec<Matcher>,
     /// What a future Alertmanager will read differently.
     pub warning: Option<Warning>,
+    /// Whether the classic parser reads it, the only one that Alertmanager had before 0.27.
+    pub classic: bool,
 }
 
 /// A string that only the classic parser reads, or that the two parsers read differently. Alertmanager takes the
@@ -181,14 +183,15 @@ fn fallback(
     utf8: Result<Vec<Matcher>, MatcherError>,
     classic: Result<Vec<Matcher>, MatcherError>,
 ) -> Result<Parsed, MatcherError> {
-    match (utf8, classic) {
-        (Ok(matchers), Err(_)) => Ok(Parsed { matchers, warning: None }),
-        (Err(_), Ok(matchers)) => Ok(Parsed { matchers, warning: Some(Warning::ClassicOnly) }),
-        (Ok(utf8), Ok(classic)) if utf8 == classic => Ok(Parsed { matchers: utf8, warning: None }),
-        (Ok(_), Ok(matchers)) => Ok(Parsed { matchers, warning: Some(Warning::Disagreement) }),
-        (Err(_), Err(error)) if error.problem.is_regex() => Err(error),
-        (Err(error), Err(_)) => Err(error),
-    }
+    let (matchers, warning, classic) = match (utf8, classic) {
+        (Ok(matchers), Err(_)) => (matchers, None, false),
+        (Err(_), Ok(matchers)) => (matchers, Some(Warning::ClassicOnly), true),
+        (Ok(utf8), Ok(classic)) if utf8 == classic => (utf8, None, true),
+        (Ok(_), Ok(matchers)) => (matchers, Some(Warning::Disagreement), true),
+        (Err(_), Err(error)) if error.problem.is_regex() => return Err(error),
+        (Err(error), Err(_)) => return Err(error),
+    };
+    Ok(Parsed { matchers, warning, classic })
 }
 
 fn compile(raw: Result<Vec<Raw>, MatcherError>) -> Result<Vec<Matcher>, MatcherError> {

@@ -1,5 +1,6 @@
 //! Who hears of an alert: Alertmanager's routing tree, whose `receivers` is a list.
 
+pub mod explain;
 pub mod matcher;
 pub mod plan;
 
@@ -8,6 +9,15 @@ use std::time::Duration;
 use crate::alert::Labels;
 use crate::notification::ReceiverName;
 use matcher::Matcher;
+
+/// A place in routes.yaml.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Position {
+    /// From 1; 0 is nowhere, for a route that was not read from a file.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+}
 
 /// A node of the tree, with everything it inherits already filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +32,14 @@ pub struct Route {
     pub continues: bool,
     /// Children, in order.
     pub routes: Vec<Route>,
+    /// Where it stands: the root at its key, any other at its entry in the list.
+    pub at: Position,
 }
 
 /// The routing tree of routes.yaml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
-    /// The root, which matches everything.
+    /// The root, which takes everything: matchers are refused there when the file is loaded, and not asked.
     pub root: Route,
 }
 
@@ -42,34 +54,43 @@ impl Route {
         })
     }
 
-    /// Adds the deepest routes that match; says whether this one did.
-    fn collect<'tree>(&'tree self, labels: &Labels, found: &mut Vec<&'tree Self>) -> bool {
-        if !self.matchers.iter().all(|matcher| matcher.matches(labels)) {
-            return false;
-        }
-        let before = found.len();
+    /// The first of its matchers that these labels do not satisfy; `None` if the route matches.
+    #[must_use]
+    pub fn first_mismatch(&self, labels: &Labels) -> Option<&Matcher> {
+        self.matchers.iter().find(|matcher| !matcher.matches(labels))
+    }
+
+    /// Hands out the deepest routes that match, of this one, which does, and those below it.
+    fn descend<'tree>(&'tree self, labels: &Labels, take: &mut impl FnMut(&'tree Self)) {
+        let mut taken = false;
         for child in &self.routes {
-            if child.collect(labels, found) && !child.continues {
-                break;
+            if child.first_mismatch(labels).is_none() {
+                child.descend(labels, take);
+                taken = true;
+                if !child.continues {
+                    break;
+                }
             }
         }
-        if found.len() == before {
-            found.push(self);
+        if !taken {
+            take(self);
         }
-        true
     }
 }
 
 impl Tree {
-    /// The routes that take an alert with these labels, in tree order: depth first, the first matching child unless it
-    /// says `continue`, and the node itself where no child matches (Alertmanager's `dispatch.Route.Match`). Never empty.
+    /// Hands the routes that take an alert with these labels to `take`, in tree order: depth first, the first matching
+    /// child unless it says `continue`, and the node itself where no child matches (Alertmanager's
+    /// `dispatch.Route.Match`). There is always one. Nothing is allocated on the way.
+    pub fn for_each_match<'tree>(&'tree self, labels: &Labels, mut take: impl FnMut(&'tree Route)) {
+        self.root.descend(labels, &mut take);
+    }
+
+    /// The same, collected.
     #[must_use]
     pub fn matching(&self, labels: &Labels) -> Vec<&Route> {
         let mut found = Vec::new();
-        // The root takes everything; a root with matchers is refused when the file is loaded.
-        if !self.root.collect(labels, &mut found) {
-            found.push(&self.root);
-        }
+        self.for_each_match(labels, |route| found.push(route));
         found
     }
 
@@ -78,14 +99,14 @@ impl Tree {
     #[must_use]
     pub fn receivers(&self, labels: &Labels) -> Vec<(ReceiverName, Duration)> {
         let mut receivers: Vec<(ReceiverName, Duration)> = Vec::new();
-        for route in self.matching(labels) {
+        self.for_each_match(labels, |route| {
             for name in &route.receivers {
                 match receivers.iter_mut().find(|(known, _)| known == name) {
                     Some((_, interval)) => *interval = shorter(*interval, route.repeat_interval),
                     None => receivers.push((name.clone(), route.repeat_interval)),
                 }
             }
-        }
+        });
         receivers
     }
 }
@@ -95,17 +116,39 @@ fn shorter(a: Duration, b: Duration) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn route(matchers: &str, receivers: &str, repeat: u64, continues: bool, routes: Vec<Route>) -> Route {
+    pub(crate) fn route(matchers: &str, receivers: &str, repeat: u64, continues: bool, routes: Vec<Route>) -> Route {
         Route {
             matchers: matcher::parse(matchers).unwrap().matchers,
             receivers: receivers.split_whitespace().map(ReceiverName::from).collect(),
             repeat_interval: Duration::from_secs(repeat),
             continues,
             routes,
+            at: Position::default(),
         }
+    }
+
+    /// Few labels and values, so that much matches.
+    pub(crate) fn any_labels() -> impl Strategy<Value = Labels> {
+        proptest::collection::vec(("[a-c]", "[xy]{0,2}"), 0..4).prop_map(|pairs| pairs.into_iter().collect())
+    }
+
+    /// A tree that is up to four routes deep.
+    pub(crate) fn any_tree() -> impl Strategy<Value = Tree> {
+        let own = || ("([a-c](=|!=|=~|!~)\"(x|y|[.][+]|x[|]y|)\",){0,2}", "([p-s] ){0,2}", 0..3_u64, any::<bool>());
+        let leaf =
+            own().prop_map(|(matchers, told, repeat, continues)| route(&matchers, &told, repeat, continues, vec![]));
+        let children = leaf.prop_recursive(3, 24, 5, move |below| {
+            (own(), proptest::collection::vec(below, 0..5)).prop_map(|((matchers, told, repeat, continues), routes)| {
+                route(&matchers, &told, repeat, continues, routes)
+            })
+        });
+        let tree = |routes| Tree { root: route("", "root", 5, false, routes) };
+        proptest::collection::vec(children, 0..6).prop_map(tree)
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn beats(new: &Alert, known: &Alert) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Route, matcher};
+    use super::super::{Position, Route, matcher};
     use super::*;
     use crate::alert::{Fingerprint, Labels};
     use crate::clock::Timestamp;
@@ -104,6 +104,7 @@ mod tests {
             repeat_interval: Duration::from_mins(1),
             continues: false,
             routes,
+            at: Position::default(),
         };
         let children = vec![route("severity=critical", &["page", "chat"], vec![]), route("severity=none", &[], vec![])];
         Tree { root: route("", &["chat"], children) }

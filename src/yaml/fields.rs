@@ -23,6 +23,15 @@ pub(crate) struct Fields<'n> {
     asked: Vec<&'static str>,
 }
 
+/// An entry that nobody asked for.
+pub(crate) struct Rest<'n> {
+    /// `None` if it may be a secret that lost its key.
+    pub(crate) key: Option<&'n str>,
+    /// The key's place.
+    pub(crate) span: Span,
+    pub(crate) value: &'n Node,
+}
+
 struct Entry<'n> {
     key: &'n str,
     span: Span,
@@ -74,6 +83,18 @@ impl<'n> Fields<'n> {
         self.take_with_key(cx, key).map(|(_, value)| value)
     }
 
+    /// The value, if there is one: a key without a value is as good as none, as in Prometheus' own files.
+    pub(crate) fn optional(&mut self, key: &'static str) -> Option<&'n Node> {
+        self.asked.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(entry.value).filter(|value| !matches!(value.value, Value::Null))
+    }
+
+    /// Keys that are known and none of our business.
+    pub(crate) fn skip(&mut self, keys: &[&'static str]) {
+        self.asked.extend(keys);
+    }
+
     /// The value, which must be there.
     pub(crate) fn require(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<&'n Node> {
         if !self.has(key) {
@@ -88,12 +109,48 @@ impl<'n> Fields<'n> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
+    /// The key's place and value. A key without a value counts as absent: for files of others, who read it so.
+    pub(crate) fn value(&mut self, cx: &mut Context<'_>, key: &'static str) -> Option<(Span, &'n Node)> {
+        self.asked.push(key);
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        cx.source.show(entry.span);
+        (!matches!(entry.value.value, Value::Null)).then_some((entry.span, entry.value))
+    }
+
+    /// The key's place and value, perhaps none, for a look: the key stays one that nobody asked for.
+    pub(crate) fn peek(&self, key: &str) -> Option<(Span, &'n Node)> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some((entry.span, entry.value))
+    }
+
+    /// What nobody asked for, in the order of the file: for files that may hold more than we know.
+    pub(crate) fn rest(self, cx: &mut Context<'_>) -> Vec<Rest<'n>> {
+        let asked = self.asked;
+        let rest = self.entries.into_iter().filter(|entry| !asked.contains(&entry.key)).map(|entry| {
+            let key = is_word(entry.key).then_some(entry.key);
+            if key.is_some() {
+                cx.source.show(entry.span);
+            }
+            Rest { key, span: entry.span, value: entry.value }
+        });
+        rest.collect()
+    }
+
     /// Reports every key that nobody asked for.
     pub(crate) fn close(self, cx: &mut Context<'_>, notes: &[Note]) {
         for entry in &self.entries {
             if !self.asked.contains(&entry.key) {
                 self.unknown(cx, entry, notes);
             }
+        }
+    }
+
+    /// Reports the keys that look like a slip of one that was asked for, and passes over the others: for files of which
+    /// other programs know more than we do.
+    pub(crate) fn close_if_near(self, cx: &mut Context<'_>) {
+        let near = |key: &str| is_word(key) && closest(key, self.asked.iter().copied()).is_some();
+        for entry in self.entries.iter().filter(|entry| !self.asked.contains(&entry.key) && near(entry.key)) {
+            self.unknown(cx, entry, &[]);
         }
     }
 

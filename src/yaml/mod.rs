@@ -1,7 +1,7 @@
 //! YAML files as people write them: every part knows its place, and every problem is reported at once.
 //!
-//! [`parse`] makes a [`Document`]: the tree of the file (`node`) and a [`Context`] (`walk`) that collects what is
-//! wrong while the tree is walked; [`Fields`] takes the entries of a map and reports the rest. What people read of it is
+//! `parse` makes a `Document`: the tree of the file (`node`) and a `Context` (`walk`) that collects what is
+//! wrong while the tree is walked; `Fields` takes the entries of a map and reports the rest. What people read of it is
 //! a [`problem::Problem`]. What the files mean is the business of those who walk.
 
 pub mod duration;
@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-pub(crate) use fields::{Fields, Note};
+pub(crate) use fields::{Fields, Note, Rest};
 pub(crate) use node::{Node, Span, Value};
 use problem::{Place, Problem, Severity};
 pub(crate) use source::Shown;
@@ -47,11 +47,24 @@ pub(crate) struct Document<'a> {
     pub(crate) root: Node,
 }
 
+/// A file of any number of YAML documents, to be walked.
+pub(crate) struct Documents<'a> {
+    /// Collects what is wrong.
+    pub(crate) cx: Context<'a>,
+    /// Those that are not empty.
+    pub(crate) roots: Vec<Node>,
+}
+
 /// Reads a file, and not much more of it than it may have: [`parse`] refuses one that is too large.
 pub(crate) fn read(path: &Path, limits: &Limits) -> io::Result<Vec<u8>> {
+    read_from(File::open(path)?, limits)
+}
+
+/// The same, from something that is open already.
+pub(crate) fn read_from(source: impl Read, limits: &Limits) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // One byte more than allowed says that there is more.
-    File::open(path)?.take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
+    source.take(limits.bytes as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -60,8 +73,17 @@ pub(crate) fn parse<'a>(bytes: &'a [u8], limits: &Limits, shown: Shown) -> Resul
     let text = decode(bytes, limits, shown)?;
     let root = node::parse(text, limits.nodes).map_err(|error| Box::new(syntax_problem(text, &error, shown)))?;
     let mut source = Source::new(text, shown);
-    source.learn(&root);
+    source.learn(std::slice::from_ref(&root));
     Ok(Document { cx: Context::new(source), root })
+}
+
+/// Parses the text of a file that may hold several documents.
+pub(crate) fn parse_all<'a>(bytes: &'a [u8], limits: &Limits, shown: Shown) -> Result<Documents<'a>, Box<Problem>> {
+    let text = decode(bytes, limits, shown)?;
+    let roots = node::parse_all(text, limits.nodes).map_err(|error| Box::new(syntax_problem(text, &error, shown)))?;
+    let mut source = Source::new(text, shown);
+    source.learn(&roots);
+    Ok(Documents { cx: Context::new(source), roots })
 }
 
 fn decode<'a>(bytes: &'a [u8], limits: &Limits, shown: Shown) -> Result<&'a str, Box<Problem>> {
@@ -91,8 +113,11 @@ fn syntax_problem(text: &str, error: &node::SyntaxError, shown: Shown) -> Proble
         let start = source.offset(line, column);
         Place { line: source.line(start), ..source.place(Span { start, end: start }) }
     });
-    let tabs = error.message.contains("tab");
-    let hint = if tabs { "indent with spaces" } else { "the mistake may be in a line above" };
+    let hint = match &error.message {
+        message if message.contains("tab") => "indent with spaces",
+        message if message.contains("too complex") => "use fewer aliases, or nest less deeply",
+        _ => "the mistake may be in a line above",
+    };
     let message = format!("cannot be read as YAML: {}", error.message);
     Problem { severity: Severity::Error, message, place, hint: Some(hint.to_owned()) }
 }

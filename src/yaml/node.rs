@@ -73,14 +73,31 @@ pub(crate) struct SyntaxError {
 /// How deep maps and lists may nest: a route below a route takes two levels.
 const MAX_DEPTH: usize = 32;
 
-/// Parses `source`, which has no byte order mark any more.
+/// Parses `source`, a single document without byte order mark.
 pub(crate) fn parse(source: &str, max_nodes: usize) -> Result<Node, SyntaxError> {
+    let raw = serde_yaml::from_str_with_options(source, options(max_nodes)).map_err(|error| syntax_error(&error))?;
+    Ok(node(source, raw))
+}
+
+/// The same for any number of documents. Those that are empty are left out.
+pub(crate) fn parse_all(source: &str, max_nodes: usize) -> Result<Vec<Node>, SyntaxError> {
+    let all: Result<Vec<Spanned<Raw>>, _> = serde_yaml::from_multiple_with_options(source, options(max_nodes));
+    Ok(all.map_err(|error| syntax_error(&error))?.into_iter().map(|raw| node(source, raw)).collect())
+}
+
+fn options(max_nodes: usize) -> serde_yaml::Options {
     // Far above any configuration, far below what would hurt: an alias bomb ends here.
     let mut alias_limits = AliasLimits::default();
     alias_limits.max_total_replayed_events = 50_000;
-    let options = serde_yaml::options! {
+    serde_yaml::options! {
         // Every level costs stack, here and wherever the tree is walked.
-        budget: serde_yaml::budget! { max_depth: MAX_DEPTH, flow_nesting_limit: MAX_DEPTH, max_nodes: max_nodes },
+        budget: serde_yaml::budget! {
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_nodes: max_nodes,
+            // One anchor for the labels of a hundred rules is no attack; what all of them repeat is limited below.
+            enforce_alias_anchor_ratio: false,
+        },
         alias_limits: alias_limits,
         // The walker names both places; the parser would stop at the first duplicate.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
@@ -88,12 +105,12 @@ pub(crate) fn parse(source: &str, max_nodes: usize) -> Result<Node, SyntaxError>
         reject_unsupported_tags: true,
         strict_booleans: true,
         with_snippet: false,
-    };
-    let raw: Spanned<Raw> = serde_yaml::from_str_with_options(source, options).map_err(|error| {
-        let message = without_quotes(&error.render_with_formatter(&UserMessageFormatter));
-        SyntaxError { message, at: error.location().map(|at| (at.line(), at.column())) }
-    })?;
-    Ok(node(source, raw))
+    }
+}
+
+fn syntax_error(error: &serde_yaml::Error) -> SyntaxError {
+    let message = without_quotes(&error.render_with_formatter(&UserMessageFormatter));
+    SyntaxError { message, at: error.location().map(|at| (at.line(), at.column())) }
 }
 
 /// The library's message without place and without what it repeats of the file, which it puts into backquotes.
@@ -216,6 +233,25 @@ mod tests {
         check("x: &m {a: 1, b: 2}\ny: {<<: *m, b: 3}", "{x={a=1 b=2} y={b=3 a=1}}");
         check("k: 00000000000000000000000000000001", "{k=00000000000000000000000000000001}");
         check("k: |\n  a\n  b\n", "{k=a\nb\n}");
+    }
+
+    #[test]
+    fn documents_of_one_file_keep_their_places() {
+        let source = "# é\na: 1\n---\n# nothing\n---\nb:\n- x\n...\n";
+        let all = parse_all(source, 100).unwrap();
+        assert_eq!(all.iter().map(show).collect::<Vec<_>>(), ["{a=1}", "{b=[x]}"]);
+        let mut scalars = Vec::new();
+        all[1].scalars(&mut scalars);
+        let texts: Vec<_> = scalars.iter().map(|span| &source[span.start..span.end]).collect();
+        assert_eq!(texts, ["b", "x"]);
+        assert_eq!(parse_all("a: 1\n---\nb: [", 100).unwrap_err().at, Some((3, 4)));
+    }
+
+    #[test]
+    fn one_anchor_may_be_used_often() {
+        let source = "a: &a {b: c}\nall:\n".to_owned() + &"- *a\n".repeat(2000);
+        let Value::Map(entries) = parse(&source, 100_000).unwrap().value else { panic!() };
+        assert!(matches!(&entries[1].1.value, Value::List(items) if items.len() == 2000));
     }
 
     #[test]

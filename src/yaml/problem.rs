@@ -44,6 +44,9 @@ pub struct Place {
     pub line: usize,
     /// From 1, in characters.
     pub column: usize,
+    /// The column after the last character of the part that is meant, in its first line; `None` where that would tell
+    /// how long something is that is blacked out.
+    pub end_column: Option<usize>,
     /// The line as it may be shown.
     pub excerpt: Excerpt,
 }
@@ -57,6 +60,15 @@ pub struct Excerpt {
     pub start: usize,
     /// The byte after the last one to point at.
     pub end: usize,
+}
+
+/// What is wrong with one file of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFile {
+    /// The file's name, as it was given or found.
+    pub file: String,
+    /// In the order of the file.
+    pub problems: Vec<Problem>,
 }
 
 impl Problem {
@@ -84,7 +96,7 @@ impl Problem {
         let mut group = level.primary_title(&*self.message).elements(std::iter::empty::<Origin<'_>>());
         group = match &self.place {
             None => group.element(Origin::path(file)),
-            Some(Place { line, column, excerpt }) => {
+            Some(Place { line, column, excerpt, .. }) => {
                 // The place is given apart from the excerpt, which may be longer or shorter than the line.
                 let mark = AnnotationKind::Primary.span(excerpt.start..excerpt.end);
                 let snippet = Snippet::source(&*excerpt.text).line_start(*line).annotation(mark);
@@ -106,11 +118,19 @@ pub fn is_sound(problems: &[Problem]) -> bool {
     problems.iter().all(|problem| problem.severity != Severity::Error)
 }
 
+/// How many of them are errors, and how many are warnings.
+pub fn tally<'p>(problems: impl IntoIterator<Item = &'p Problem>) -> (usize, usize) {
+    problems.into_iter().fold((0, 0), |(errors, warnings), problem| match problem.severity {
+        Severity::Error => (errors + 1, warnings),
+        Severity::Warning => (errors, warnings + 1),
+    })
+}
+
 /// How many errors and warnings, in words: `1 error, 2 warnings`; `no problems`.
 #[must_use]
-pub fn summary(problems: &[Problem]) -> String {
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-    let counts = [(errors, "error"), (problems.len() - errors, "warning")];
+pub fn summary<'p>(problems: impl IntoIterator<Item = &'p Problem>) -> String {
+    let (errors, warnings) = tally(problems);
+    let counts = [(errors, "error"), (warnings, "warning")];
     let words: Vec<String> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| count(*n, word)).collect();
     if words.is_empty() { "no problems".to_owned() } else { words.join(", ") }
 }

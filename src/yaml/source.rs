@@ -42,8 +42,10 @@ impl<'a> Source<'a> {
     }
 
     /// Learns where the scalars are.
-    pub(crate) fn learn(&mut self, root: &Node) {
-        root.scalars(&mut self.scalars);
+    pub(crate) fn learn(&mut self, roots: &[Node]) {
+        for root in roots {
+            root.scalars(&mut self.scalars);
+        }
         self.scalars.sort_unstable();
         self.scalars.dedup();
     }
@@ -81,7 +83,16 @@ impl<'a> Source<'a> {
         let length = self.text[start..].find('\n').unwrap_or(self.text.len() - start);
         let end = start + self.text[start..start + length].trim_end_matches('\r').len();
         let excerpt = self.shown_line(Span { start, end }, span);
-        Place { line, column, excerpt }
+        let marked = self.text.get(span.start..span.end.min(end)).map_or(0, |text| text.chars().count());
+        let end_column = (!self.is_redacted(span)).then_some(column + marked.max(1));
+        Place { line, column, end_column, excerpt }
+    }
+
+    /// Whether any of it is blacked out.
+    fn is_redacted(&self, span: Span) -> bool {
+        let hidden = |scalar: &Span| !self.shown.contains(scalar);
+        let inside = |scalar: &&Span| scalar.start < span.end && scalar.end > span.start;
+        self.limit == Shown::WhatIsAllowed && self.scalars.iter().filter(inside).any(hidden)
     }
 
     fn shown_line(&self, line: Span, target: Span) -> Excerpt {
@@ -260,7 +271,7 @@ mod tests {
         let text = "- {name: x, token: xoxb-1, odd: &a b} # xoxb-2\n";
         let root = node::parse(text, 100).unwrap();
         let mut source = Source::new(text, Shown::WhatIsAllowed);
-        source.learn(&root);
+        source.learn(std::slice::from_ref(&root));
         let mut spans = Vec::new();
         root.scalars(&mut spans);
         for span in spans.iter().filter(|span| !text[span.start..].starts_with("xoxb")) {

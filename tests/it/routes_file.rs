@@ -1,11 +1,14 @@
 //! The files and examples that people copy.
 
 use alertrouter::config::{self, secret};
+use alertrouter::import;
 use alertrouter::yaml::problem::Severity;
 
-use crate::harness::process::{debian, run};
+use crate::harness::Folder;
+use crate::harness::process::{alertrouter, debian, run};
 
-fn root(name: &str) -> String {
+/// A file of the project.
+pub fn root(name: &str) -> String {
     format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -31,14 +34,69 @@ fn blocks(text: &str, language: &str) -> Vec<String> {
     found
 }
 
+/// The examples of a routes.yaml.
+pub fn routes_of_the_readme() -> Vec<String> {
+    let routes = examples(&Example::RoutesYaml);
+    assert!(!routes.is_empty(), "the examples are gone");
+    routes
+}
+
+/// What a YAML example is.
+#[derive(Debug, PartialEq, Eq)]
+enum Example {
+    RoutesYaml,
+    RouteTest,
+    AlertmanagerYml,
+}
+
+/// The YAML examples of the README.
+fn examples(wanted: &Example) -> Vec<String> {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let kind = |block: &String| match () {
+        () if block.contains("_configs:") => Example::AlertmanagerYml,
+        () if block.lines().any(|line| line == "tests:") => Example::RouteTest,
+        () => Example::RoutesYaml,
+    };
+    blocks(&readme, "yaml").into_iter().filter(|block| kind(block) == *wanted).collect()
+}
+
+#[tokio::test]
+async fn the_route_tests_of_the_readme_pass() {
+    let (routes, tests) = (examples(&Example::RoutesYaml), examples(&Example::RouteTest));
+    assert!(!tests.is_empty());
+    // They are about the whole example of a routes.yaml, which they name as their neighbour.
+    let whole = routes.iter().find(|block| block.contains("route:")).unwrap();
+    let rules = "groups: [{name: g, rules: [{alert: HighErrorRate, expr: a > 1, labels: {severity: critical}}]}]";
+    for (number, test) in tests.iter().enumerate() {
+        let folder = Folder::new();
+        std::fs::write(folder.0.join("routes.yaml"), whole).unwrap();
+        for (name, text) in [("tests/routes.test.yaml", test.as_str()), ("rules/example.rules.yaml", rules)] {
+            let path = folder.0.join(name);
+            std::fs::create_dir(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        // The first one is a whole example, the next shows one thing more.
+        let coverage = if number == 0 { "--coverage=100" } else { "--coverage" };
+        let mut command = alertrouter();
+        command.current_dir(&folder.0).args(["test", coverage, "tests/routes.test.yaml"]);
+        let said = run(command).await;
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}\n{test}", said.out);
+    }
+}
+
+/// What `make routes` runs, so that `cargo test` says it too.
+#[tokio::test]
+async fn the_shipped_routes_do_what_they_promise() {
+    let mut command = alertrouter();
+    command.current_dir(root("")).args(["test", "--coverage=100", "tests/routes.test.yaml"]);
+    let said = run(command).await;
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{}", said.out);
+    assert!(said.out.contains("\ncoverage: 4 of 4 routes (100 %)\n"), "{}", said.out);
+}
+
 #[test]
 fn every_routes_yaml_of_the_readme_is_read() {
-    let readme = std::fs::read_to_string(root("README.md")).unwrap();
-    let all = blocks(&readme, "yaml");
-    // The others are for Alertmanager.
-    let routes: Vec<_> = all.iter().filter(|block| !block.contains("webhook_configs")).collect();
-    assert!(!routes.is_empty(), "{all:?}");
-    for block in routes {
+    for block in routes_of_the_readme() {
         // A part of a file, as in the section of a receiver, becomes a whole one.
         let whole = if block.contains("route:") {
             block.clone()
@@ -50,4 +108,16 @@ fn every_routes_yaml_of_the_readme_is_read() {
         assert!(config.is_some() && errors.is_empty(), "{errors:?}\n{block}");
         assert!(problems.is_empty(), "{problems:?}\n{block}");
     }
+}
+
+#[test]
+fn the_import_of_the_readme_is_real() {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let all = blocks(&readme, "yaml");
+    let at = all.iter().position(|block| block.starts_with("global:")).expect("the example is gone");
+    let options = import::Options { file: "alertmanager.yml".to_owned(), keep_secrets: false };
+    let (imported, problems) = import::import(all[at].as_bytes(), &options);
+    let text = imported.unwrap_or_else(|| panic!("{problems:?}")).text;
+    let (_, below) = text.split_once("\n\n").unwrap();
+    assert_eq!(all[at + 1], below.trim_end());
 }

@@ -28,9 +28,11 @@ pub(super) fn parse(input: &str) -> Result<Vec<Raw>, MatcherError> {
             _ => escaped = false,
         }
     }
-    // Whatever follows the last comma counts only if there is something.
-    if !inner[start..].trim().is_empty() {
-        raw.push(matcher(&inner[start..], offset + start)?);
+    // Whatever follows the last comma counts only if there is something. Of this one, and of no other, more is cut
+    // than Go's `\s`: `strings.TrimSpace` knows all of Unicode's white space.
+    let last = inner[start..].trim_start();
+    if !last.is_empty() {
+        raw.push(matcher(last.trim_end(), offset + inner.len() - last.len())?);
     }
     Ok(raw)
 }

@@ -2,12 +2,12 @@
 //!
 //! The `regex` crate descends from RE2, but its dialect differs where it matters: `\d \w \s \b` are Unicode, `[` nests
 //! inside a class, `&&`, `--` and `~~` are set operations, `{` must begin a repetition, `\<` is a word boundary, and
-//! `\Q…\E` is missing. [`translate`] rewrites exactly these, reading the pattern once from left to right.
+//! `\Q…\E` and `\p{^…}` are missing. [`translate`] rewrites exactly these, reading the pattern once from left to right.
 //!
 //! What Go refuses is refused (`a**`, more than 1000 repetitions, `\Q` without `\E`), so that a tree that is fine here is
 //! fine there. Exceptions: nested repetitions may multiply to more than 1000; `(?<name>…)` is accepted although
-//! Alertmanager does so only since it is built with Go 1.22; `a)(b`, which there is balanced by the group that anchors
-//! it, is refused.
+//! Alertmanager does so only since it is built with Go 1.22, and `\p{greek}` and `\p{Letter}`, which it takes since Go
+//! 1.25; `a)(b`, which there is balanced by the group that anchors it, is refused.
 
 use regex::{Regex, RegexBuilder};
 
@@ -144,6 +144,11 @@ fn escape<'a>(rest: &'a str, in_class: bool, out: &mut String) -> Result<&'a str
             let code = u32::from_str_radix(&rest[1..=digits], 8).unwrap_or_default();
             push(rest, &format!("\\x{{{code:x}}}"), 1 + digits, out)
         }
+        'p' | 'P' if rest[2..].starts_with("{^") => {
+            let end = rest.find('}').map_or(rest.len(), |end| end + 1);
+            let opposite = if c == 'p' { 'P' } else { 'p' };
+            push(rest, &format!("\\{opposite}{{{}", &rest[4..end]), end, out)
+        }
         // The braces of `\p{Greek}` and `\x{10FFFF}` are not a repetition.
         'p' | 'P' | 'x' if rest[2..].starts_with('{') => {
             let end = rest.find('}').map_or(rest.len(), |end| end + 1);
@@ -239,6 +244,7 @@ mod tests {
         check("a{2}", &["aa"], &["a"]);
         check(r"\<a\>", &["<a>"], &["a"]);
         check(r"\x{e9}\p{Greek}", &["éα"], &["ea"]);
+        check(r"\p{^Greek}[\p{^Lu}]\P{^Greek}", &["eeα"], &["αeα", "eEα", "eee"]);
         check("", &[""], &["a"]);
         check("(?s).", &["\n"], &[""]);
         check(r"prod-(?P<zone>\w+)", &["prod-eu"], &["prod-"]);

@@ -4,7 +4,7 @@ use super::*;
 
 fn check(input: &str, expected: &str) {
     match parse(input) {
-        Ok(Parsed { matchers, warning }) => {
+        Ok(Parsed { matchers, warning, .. }) => {
             let all: Vec<String> = matchers.iter().map(ToString::to_string).collect();
             let warning = warning.map(|warning| format!(" ({warning:?})")).unwrap_or_default();
             assert_eq!(all.join(" & ") + &warning, expected, "{input}");
@@ -38,6 +38,8 @@ fn only_the_classic_parser_reads_it() {
     check("foo=bar baz", r#"foo="bar baz" (ClassicOnly)"#);
     check(r#"{foo=~"\d+""#, r#"foo=~"\\d+" (ClassicOnly)"#);
     check(r#"foo=~"\d+"}"#, r#"foo=~"\\d+" (ClassicOnly)"#);
+    // Unicode's white space is cut from the last one only.
+    check("a=\u{b},b=\u{a0}c\u{b}", "a=\"\u{b}\" & b=\"\u{a0}c\" (ClassicOnly)");
     check("foo==bar", r#"foo="=bar" (ClassicOnly)"#);
 }
 

@@ -1,8 +1,11 @@
 //! The binary as people and scripts meet it: exit codes, one-line errors, what is printed.
 
+mod import;
 mod logs;
 mod output;
 mod refusals;
+mod routetest;
+mod rules;
 mod settings;
 mod signals;
 

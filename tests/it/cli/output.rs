@@ -5,14 +5,14 @@ use super::{folder, folder_for, said, shipped_routes};
 use crate::harness::process::{Router, Said};
 use crate::harness::{Services, http};
 
-fn show(said: &Said) -> String {
+pub(super) fn show(said: &Said) -> String {
     format!("exit code {}\n--- stdout\n{}--- stderr\n{}", said.code.unwrap(), said.out, said.err)
 }
 
 #[tokio::test]
 async fn help() {
     let folder = folder(&[]);
-    for command in ["", "serve", "demo", "check", "route", "rejected"] {
+    for command in ["", "serve", "demo", "check", "route", "test", "import", "rejected", "schema"] {
         let arguments: Vec<_> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let said = said(&folder, &arguments).await;
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
@@ -40,6 +40,8 @@ async fn route() {
     let wrong = said(&folder, &["route", "--verify", "dashboards", "severity=warning"]).await;
     insta::assert_snapshot!("route_verify", show(&wrong));
     insta::assert_snapshot!("route_bad_label", show(&said(&folder, &["route", "severity"]).await));
+    let why = ["route", "--explain", "--verify", "oncall", "severity=critical", "team=search", "cluster="];
+    insta::assert_snapshot!("route_explain", show(&said(&folder, &why).await));
     let broken = said(&folder, &["route", "--config", "broken.yaml", "a=b"]).await;
     assert_eq!((broken.code, broken.out.as_str()), (Some(1), ""));
 }

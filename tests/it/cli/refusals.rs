@@ -39,6 +39,22 @@ async fn a_missing_file_is_one_line() {
 }
 
 #[tokio::test]
+async fn bombs_and_huge_files_are_refused_with_a_line() {
+    let bomb = include_str!("../../../fuzz/corpus/config/bomb");
+    let folder = folder(&[("bomb.yaml", bomb), ("huge.yaml", &"a: b\n".repeat(2 << 20))]);
+    for (file, expected) in [
+        ("bomb.yaml", "error: cannot be read as YAML: YAML document too large or too complex: total_replayed_events"),
+        ("huge.yaml", "error: the file is larger than 1 MiB\n"),
+    ] {
+        let checked = said(&folder, &["check", file]).await;
+        assert_eq!((checked.code, checked.out.as_str()), (Some(1), ""));
+        assert!(checked.err.starts_with(expected), "{}", checked.err);
+        let started = refused(&folder, &["--config", file]).await;
+        assert!(started.contains(file) && started.lines().count() <= 3, "{started}");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_secret_is_named_and_a_bad_one_not_shown() {
     let folder = folder(&[("routes.yaml", &shipped_routes())]);
     insta::assert_snapshot!(refused(&folder, &[]).await);
@@ -47,7 +63,7 @@ async fn a_missing_secret_is_named_and_a_bad_one_not_shown() {
     serve.env("GRAFANA_TOKEN", "planted\nmarker");
     let said = run(serve).await;
     assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("routes.yaml:9:") && said.err.contains("routes.yaml:16:"), "{}", said.err);
+    assert!(said.err.contains("routes.yaml:10:") && said.err.contains("routes.yaml:17:"), "{}", said.err);
     assert!(!said.err.contains("planted"), "{}", said.err);
 }
 
