@@ -24,14 +24,16 @@ pub(super) struct Link {
     pub(super) span: Span,
 }
 
-/// Reads the two keys of the receiver `from`, and notes in `links` what is to be checked later. The outer `None` means a
-/// mistake, the inner that there is no fallback.
+/// Something is wrong, and it has been reported.
+pub(super) struct Mistake;
+
+/// Reads the two keys of the receiver `from`, and notes in `links` what is to be checked later.
 pub(super) fn read(
     cx: &mut Context<'_>,
     fields: &mut Fields<'_>,
     from: Option<&ReceiverName>,
     links: &mut Vec<Link>,
-) -> Option<Option<Fallback>> {
+) -> Result<Option<Fallback>, Mistake> {
     let receiver = match fields.take(cx, "fallback") {
         Some(node) => cx.text(node, "`fallback`").map(|to| {
             let from = from.map(ToString::to_string);
@@ -49,8 +51,8 @@ pub(super) fn read(
         Some((_, node)) => after(cx, node),
         None => Some(AFTER),
     };
-    let (receiver, after) = (receiver?, after?);
-    Some(receiver.map(|receiver| Fallback { receiver, after }))
+    let (receiver, after) = receiver.zip(after).ok_or(Mistake)?;
+    Ok(receiver.map(|receiver| Fallback { receiver, after }))
 }
 
 fn after(cx: &mut Context<'_>, node: &Node) -> Option<Duration> {

@@ -113,7 +113,7 @@ fn receiver(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>, names: &mu
     let delivery = delivery(cx, &mut fields, default);
     fields.close(cx, &RECEIVER_NOTES);
 
-    let (name, Service { receiver, .. }, fallback) = (name?, service?, fallback?);
+    let (name, Service { receiver, .. }, fallback) = (name?, service?, fallback.ok()?);
     let target = Target {
         name,
         granularity: receiver.granularity(),

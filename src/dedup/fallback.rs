@@ -166,33 +166,33 @@ mod tests {
         Known { starts_at: Some(at(starts)), ends_at: ends.map(at), notified_at: at(110) }
     }
 
-    fn own(starts: i64, ends: Option<i64>) -> Option<Heard> {
-        Some(Heard { known: known(starts, ends), own: true })
+    fn own(starts: i64, ends: Option<i64>) -> Heard {
+        Heard { known: known(starts, ends), own: true }
     }
 
-    fn stood_in(starts: i64, ends: Option<i64>) -> Option<Heard> {
-        Some(Heard { known: known(starts, ends), own: false })
+    fn stood_in(starts: i64, ends: Option<i64>) -> Heard {
+        Heard { known: known(starts, ends), own: false }
     }
 
     const NOW: i64 = 1000;
 
     /// What is told of an alert that is late: it, then its end.
-    fn told(alert: &Alert, meant_for: Option<Known>, heard: Option<Heard>) -> Tell {
+    fn told(alert: &Alert, meant_for: impl Into<Option<Known>>, heard: impl Into<Option<Heard>>) -> Tell {
         fall_back(&Missed {
             alert,
             reason: if alert.status == Status::Firing { Reason::First } else { Reason::Resolved },
             never: false,
             meant_for_keeps_state: true,
-            meant_for: meant_for.as_ref(),
+            meant_for: meant_for.into().as_ref(),
             keeps_state: false,
-            heard: heard.as_ref(),
+            heard: heard.into().as_ref(),
             stood_in: None,
             now: at(NOW),
         })
     }
 
-    fn remembered(starts: i64, ends: Option<i64>) -> Option<Known> {
-        Some(Known { notified_at: at(NOW), ..known(starts, ends) })
+    fn remembered(starts: i64, ends: Option<i64>) -> Known {
+        Known { notified_at: at(NOW), ..known(starts, ends) }
     }
 
     const NOTHING: Tell = Tell { alert: false, then_ended: None, remember: None };
@@ -201,27 +201,33 @@ mod tests {
     fn what_fires_is_told_and_remembered() {
         let alert = alert(100, None);
         for meant_for in [None, Some(known(100, None)), Some(known(100, Some(90)))] {
-            for heard in [None, stood_in(100, None), stood_in(50, Some(60)), own(100, Some(200)), own(50, Some(60))] {
-                let expected = Tell { alert: true, then_ended: None, remember: remembered(100, None) };
+            let ended = [stood_in(50, Some(60)), own(100, Some(200)), own(50, Some(60))];
+            for heard in [None, Some(stood_in(100, None))].into_iter().chain(ended.map(Some)) {
+                let expected = Tell { alert: true, then_ended: None, remember: Some(remembered(100, None)) };
                 assert_eq!(told(&alert, meant_for, heard), expected, "{meant_for:?} {heard:?}");
             }
         }
-        assert_eq!(told(&alert, None, stood_in(105, None)).remember, remembered(105, None), "the later start is kept");
+        assert_eq!(
+            told(&alert, None, stood_in(105, None)).remember,
+            Some(remembered(105, None)),
+            "the later start is kept"
+        );
     }
 
     #[test]
     fn what_has_ended_meanwhile_is_told_with_its_end() {
         let alert = alert(100, None);
-        for heard in [None, stood_in(100, None), stood_in(50, Some(60)), own(50, Some(100))] {
-            let expected = Tell { alert: true, then_ended: Some(at(200)), remember: remembered(100, Some(200)) };
-            assert_eq!(told(&alert, Some(known(100, Some(200))), heard), expected, "{heard:?}");
+        let known_to = [stood_in(100, None), stood_in(50, Some(60)), own(50, Some(100))];
+        for heard in [None].into_iter().chain(known_to.map(Some)) {
+            let expected = Tell { alert: true, then_ended: Some(at(200)), remember: Some(remembered(100, Some(200))) };
+            assert_eq!(told(&alert, known(100, Some(200)), heard), expected, "{heard:?}");
         }
     }
 
     #[test]
     fn who_has_heard_of_the_end_is_not_told_of_the_beginning() {
         for heard in [own(100, Some(200)), stood_in(100, Some(200)), own(300, Some(400))] {
-            assert_eq!(told(&alert(100, None), Some(known(100, Some(200))), heard), NOTHING, "{heard:?}");
+            assert_eq!(told(&alert(100, None), known(100, Some(200)), heard), NOTHING, "{heard:?}");
         }
     }
 
@@ -236,7 +242,7 @@ mod tests {
 
     #[test]
     fn an_end_reaches_who_stood_in() {
-        let expected = Tell { alert: true, then_ended: None, remember: remembered(100, Some(200)) };
+        let expected = Tell { alert: true, then_ended: None, remember: Some(remembered(100, Some(200))) };
         assert_eq!(told(&alert(100, Some(200)), None, stood_in(100, None)), expected);
         assert_eq!(told(&alert(100, Some(200)), None, stood_in(200, None)), NOTHING, "of an earlier episode");
         assert_eq!(told(&alert(100, Some(200)), None, stood_in(100, Some(200))), NOTHING, "it has heard");

@@ -20,8 +20,10 @@ async fn falls_back(store: &dyn Whole, overdue: Overdue) -> usize {
     store.fall_back(overdue).await.unwrap().len()
 }
 
-fn for_receiver(receiver: &str, reason: &str) -> Option<FallbackFor> {
-    Some(FallbackFor { receiver: receiver.into(), reason: reason.to_owned() })
+/// Whom a notification was meant for, and why it is told to somebody else.
+fn mark(leased: &Leased) -> (&str, &str) {
+    let FallbackFor { receiver, reason } = leased.notification.fallback.as_ref().expect("it is marked");
+    (receiver.as_str(), reason)
 }
 
 /// Delivers everything that is due; the contents of each.
@@ -38,7 +40,7 @@ pub(in crate::store) async fn a_dead_letter_is_told_to_the_fallback_at_once(stor
     store.post(vec![firing(1, 100)], &["oncall"], 110).await;
     assert_eq!(die(store, "oncall", "slack", 120).await, Settled::FellBack);
     let told = store.take("slack", 120).await;
-    assert_eq!(told.notification.fallback, for_receiver("oncall", "HTTP 400"));
+    assert_eq!(mark(&told), ("oncall", "HTTP 400"));
     assert_eq!(
         (contents(&told), told.notification.alerts[0].alert.clone()),
         (vec![(1, Reason::First)], firing(1, 100))
@@ -58,7 +60,7 @@ pub(in crate::store) async fn what_fails_for_too_long_is_told_once_and_goes_on(s
     assert_eq!(fell_back.iter().map(|one| one.reason.as_str()).collect::<Vec<_>>(), ["HTTP 503 for 5m"]);
     assert_eq!(falls_back(store, overdue("oncall", "slack", Some(0), 10_000)).await, 0, "once");
     let told = store.take("slack", 420).await;
-    assert_eq!(told.notification.fallback, for_receiver("oncall", "HTTP 503 for 5m"));
+    assert_eq!(mark(&told), ("oncall", "HTTP 503 for 5m"));
     store.done(told.lease, DELIVERED, 420).await;
     // The delivery itself is tried on, and in the end it is dead without anybody being told again.
     fail(store, "oncall", 430).await;
@@ -89,8 +91,8 @@ pub(in crate::store) async fn what_waits_behind_a_failing_one_falls_back_by_its_
 }
 
 pub(in crate::store) async fn what_waits_for_a_receiver_that_is_stuck_falls_back(store: &dyn Whole) {
-    let storm: Vec<_> = (1..=8).map(|fingerprint| firing(fingerprint, 100)).collect();
-    store.post(storm, &["oncall"], 110).await;
+    let waiting: Vec<_> = (1..=8).map(|fingerprint| firing(fingerprint, 100)).collect();
+    store.post(waiting, &["oncall"], 110).await;
     fail(store, "oncall", 120).await;
     store.post(vec![firing(9, 150)], &["oncall"], 200).await;
     // Most of them were never tried, but they are as old.
@@ -155,7 +157,7 @@ pub(in crate::store) async fn a_fallback_of_a_fallback_keeps_who_was_meant(store
     assert_eq!(falls_back(store, overdue("slack", "quiet", None, 710)).await, 1);
     let told = store.take("quiet", 710).await;
     let reason = "HTTP 503 for 5m; its fallback slack: HTTP 503 for 5m";
-    assert_eq!(told.notification.fallback, for_receiver("oncall", reason));
+    assert_eq!(mark(&told), ("oncall", reason));
     // A dead letter goes on at once.
     deliver_all(store, "oncall", 800).await;
     deliver_all(store, "slack", 800).await;
@@ -164,7 +166,7 @@ pub(in crate::store) async fn a_fallback_of_a_fallback_keeps_who_was_meant(store
     assert_eq!(die(store, "slack", "quiet", 801).await, Settled::FellBack);
     store.deliver("quiet", 801).await;
     let told = store.take("quiet", 801).await;
-    assert_eq!(told.notification.fallback, for_receiver("oncall", "HTTP 400; its fallback slack: HTTP 400"));
+    assert_eq!(mark(&told), ("oncall", "HTTP 400; its fallback slack: HTTP 400"));
 }
 
 pub(in crate::store) async fn who_stood_in_hears_of_the_end(store: &dyn Whole) {

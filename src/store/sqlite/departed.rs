@@ -15,7 +15,7 @@ use rusqlite::{OptionalExtension, params};
 use super::fallback::{self, AT_ONCE, Missed, Telling};
 use super::tx::{End, Fact, Held, Tx, held};
 use crate::clock::Timestamp;
-use crate::notification::{Granularity, Lane, Target};
+use crate::notification::{Granularity, Lane, ReceiverName, Target};
 use crate::store::{Fallback, Listed, StoreError, codec};
 
 /// In microseconds: so long nothing has to have waited for a receiver that is gone before it is forgotten.
@@ -70,7 +70,7 @@ pub(super) fn take_over(tx: &mut Tx<'_>, roster: &[Listed], now: Timestamp) -> R
 }
 
 fn note(tx: &Tx<'_>, Listed { target, fallback }: &Listed) -> Result<(), StoreError> {
-    let (name, fallback) = (target.name.as_str(), fallback.as_ref().map(|name| name.as_str()));
+    let (name, fallback) = (target.name.as_str(), fallback.as_ref().map(ReceiverName::as_str));
     let had_fallback = tx
         .conn
         .prepare_cached("SELECT fallback IS NOT NULL FROM receiver WHERE name = ?1 AND gone_at IS NULL")?

@@ -106,10 +106,9 @@ impl SqliteStore {
             let work = move |tx: &mut tx::Tx<'_>| departed::clear(tx, &gone, now);
             let cleared = match self.writer.run(WEIGHT, IfAbandoned::Run, work).await {
                 Ok(Some(cleared)) => cleared,
-                Ok(None) => return Ok(departed),
                 Err(error) if departed.is_untouched() => return Err(error),
-                // What is done has to be counted; the rest is found the next time.
-                Err(_) => return Ok(departed),
+                // All is done; or what is done has to be counted, and the rest is found the next time.
+                Ok(None) | Err(_) => return Ok(departed),
             };
             departed.fell_back += cleared.fell_back;
             departed.dropped += cleared.dropped;

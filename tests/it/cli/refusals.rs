@@ -63,7 +63,7 @@ async fn a_missing_secret_is_named_and_a_bad_one_not_shown() {
     serve.env("GRAFANA_TOKEN", "planted\nmarker");
     let said = run(serve).await;
     assert_eq!(said.code, Some(1));
-    assert!(said.err.contains("routes.yaml:10:") && said.err.contains("routes.yaml:15:"), "{}", said.err);
+    assert!(said.err.contains("routes.yaml:10:") && said.err.contains("routes.yaml:17:"), "{}", said.err);
     assert!(!said.err.contains("planted"), "{}", said.err);
 }
 

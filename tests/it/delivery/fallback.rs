@@ -30,7 +30,7 @@ async fn what_pagerduty_does_not_take_for_five_minutes_is_told_in_slack_as_well(
     }
     harness.accept(&alerts::one("DiskFull", "critical")).await;
     harness.services.pagerduty.wait_for(1).await;
-    harness.pass(FIVE_MINUTES - Duration::from_secs(1)).await;
+    harness.pass(Duration::from_secs(299)).await;
     assert_eq!(harness.slack_texts(), Vec::<String>::new(), "it may still pass");
     harness.pass(Duration::from_secs(3)).await;
     harness.services.slack.wait_for_accepted(1).await;

@@ -86,7 +86,7 @@ fn a_database_of_a_newer_version_is_left_alone() {
 }
 
 /// What version 1 wrote: a delivery that is tried again, one behind it, a dead letter, and what was told.
-const OF_VERSION_1: &str = r#"
+const OF_VERSION_1: &str = r"
     PRAGMA application_id = 0x616c7274;
     PRAGMA user_version = 1;
     INSERT INTO lane (id, receiver, key) VALUES (1, 'slack', 'g');
@@ -95,7 +95,7 @@ const OF_VERSION_1: &str = r#"
         (2, 1, 'slack', 'ready', 110000000, 110000000, 150000000, 3, CONTENT, 'unavailable: HTTP 503', NULL),
         (3, 1, 'slack', 'queued', 120000000, 120000000, 120000000, 0, BEHIND, NULL, NULL);
     INSERT INTO dedup VALUES (1, 'slack', 100000000, NULL, 110000000, 2);
-"#;
+";
 
 #[tokio::test]
 async fn a_database_of_version_1_goes_on() {
