@@ -9,7 +9,7 @@
 //!
 //! | falls back | meant for | the fallback knows | it is told | and remembers |
 //! |---|---|---|---|---|
-//! | firing, as `first`, and the fallback stood in for the same episode less than an hour ago | | | nothing: after a dead letter every copy is a `first` | as before |
+//! | firing, as `first`, and the fallback stood in for the same episode less than an hour ago | | firing | nothing: after a dead letter every copy is a `first` | as before |
 //! | firing | fires, or nothing | nothing, resolved, or firing, stood in | it fires | firing, stood in |
 //! | firing | resolved since | nothing, firing, stood in, or resolved before this episode | it fires, then it has ended | resolved |
 //! | firing | resolved since | resolved, after this episode began | nothing: it has heard the whole of it | as before |
@@ -100,24 +100,22 @@ pub fn fall_back(missed: &Missed<'_>) -> Tell {
 fn fires(missed: &Missed<'_>) -> Tell {
     let Missed { alert, now, .. } = *missed;
     let starts_at = alert.starts_at.map(to_micros);
+    let firing = missed.heard.filter(|heard| heard.known.ends_at.is_none());
     let again = |last: StoodIn| starts_at <= last.starts_at && between(last.at, now) < AGAIN_AFTER;
-    if missed.reason == Reason::First && missed.stood_in.is_some_and(again) {
+    if missed.reason == Reason::First && firing.is_some() && missed.stood_in.is_some_and(again) {
         return Tell::default();
     }
-    let known = match missed.heard {
-        Some(Heard { known: Known { ends_at: None, .. }, own: true }) => {
-            return Tell { alert: true, ..Tell::default() };
-        }
-        heard => heard.map(|heard| heard.known),
-    };
+    if firing.is_some_and(|heard| heard.own) {
+        return Tell { alert: true, ..Tell::default() };
+    }
     let ended = missed.meant_for.and_then(|known| known.ends_at).filter(|end| Some(*end) > starts_at);
     let Some(ended) = ended else {
         // The copies of an HA pair need not agree on startsAt.
-        let before = known.filter(|known| known.ends_at.is_none()).and_then(|known| known.starts_at);
+        let before = firing.and_then(|heard| heard.known.starts_at);
         let remember = Known { starts_at: starts_at.max(before), ends_at: None, notified_at: now };
         return Tell { alert: true, then_ended: None, remember: Some(remember) };
     };
-    if known.is_some_and(|known| known.ends_at.is_some_and(|end| Some(end) > starts_at)) {
+    if missed.heard.and_then(|heard| heard.known.ends_at).is_some_and(|end| Some(end) > starts_at) {
         return Tell::default();
     }
     let remember = Known { starts_at, ends_at: Some(ended), notified_at: now };
@@ -276,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_copies_of_a_dead_letter_are_told_once_an_hour() {
-        let check = |reason, starts, last: i64, now, expected| {
+        let check = |reason, starts, heard: Option<Heard>, now, expected| {
             let missed = Missed {
                 alert: &alert(starts, None),
                 reason,
@@ -284,17 +282,22 @@ mod tests {
                 meant_for_keeps_state: true,
                 meant_for: None,
                 keeps_state: false,
-                heard: None,
-                stood_in: Some(StoodIn { starts_at: Some(at(100)), at: at(last) }),
+                heard: heard.as_ref(),
+                stood_in: Some(StoodIn { starts_at: Some(at(100)), at: at(110) }),
                 now: at(now),
             };
             assert_eq!(fall_back(&missed).alert, expected, "{missed:?}");
         };
-        check(Reason::First, 100, 110, 3709, false);
-        check(Reason::First, 90, 110, 3709, false);
-        check(Reason::First, 100, 110, 3710, true);
-        check(Reason::First, 101, 110, 120, true);
-        check(Reason::Repeat, 100, 110, 120, true);
-        check(Reason::Refired, 100, 110, 120, true);
+        for heard in [stood_in(100, None), own(100, None)].map(Some) {
+            check(Reason::First, 100, heard, 3709, false);
+            check(Reason::First, 90, heard, 3709, false);
+            check(Reason::First, 100, heard, 3710, true);
+            check(Reason::First, 101, heard, 120, true);
+            check(Reason::Repeat, 100, heard, 120, true);
+            check(Reason::Refired, 100, heard, 120, true);
+        }
+        // It fires although its end was told, or nobody knows: in doubt, somebody is told.
+        check(Reason::First, 100, Some(stood_in(100, Some(200))), 300, true);
+        check(Reason::First, 100, None, 300, true);
     }
 }

@@ -117,6 +117,7 @@ pub(super) fn clock_set_back(tx: &mut Tx<'_>, by: Duration, now: Timestamp) -> R
     tx.conn
         .prepare_cached("UPDATE delivery SET failing_since = max(failing_since - ?1, 0) WHERE failing_since > ?2")?
         .execute(params![by, now])?;
+    tx.conn.prepare_cached("UPDATE stood_in SET at = ?1 WHERE at > ?1")?.execute([now])?;
     tx.conn
         // Never into the past: it may be a lease of after the step, and its attempt be under way.
         .prepare_cached(
