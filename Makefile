@@ -45,3 +45,4 @@ demo:
 
 bench:
 	$(CARGO) bench --locked --bench intake
+	$(CARGO) bench --locked --bench routing

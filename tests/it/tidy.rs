@@ -31,6 +31,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/store/sqlite/"]),
     ("serde_yaml", &["src/config/"]),
     ("regex", &["src/route/"]),
+    ("regex_syntax", &["src/route/"]),
     ("governor", &["src/deliver/pace.rs"]),
     ("moka", &["src/dedup/cache.rs"]),
     ("prometheus_client", &["src/metrics/"]),
