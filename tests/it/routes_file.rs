@@ -3,7 +3,7 @@
 use alertrouter::config::problem::Severity;
 use alertrouter::config::{self, secret};
 
-use crate::harness::process::{debian, run};
+use crate::harness::process::{alertrouter, debian, run};
 
 fn root(name: &str) -> String {
     format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))
@@ -50,4 +50,15 @@ fn every_routes_yaml_of_the_readme_is_read() {
         assert!(config.is_some() && errors.is_empty(), "{errors:?}\n{block}");
         assert!(problems.is_empty(), "{problems:?}\n{block}");
     }
+}
+
+#[tokio::test]
+async fn the_explanation_in_the_readme_is_what_is_printed() {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let blocks = blocks(&readme, "text");
+    let (line, expected) = blocks.iter().find_map(|block| block.split_once('\n')).unwrap();
+    let arguments = line.strip_prefix("$ alertrouter ").unwrap();
+    let mut command = alertrouter();
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments.split(' '));
+    assert_eq!(run(command).await.out, format!("{expected}\n"));
 }
