@@ -6,13 +6,14 @@
 
 mod classic;
 mod error;
+mod literal;
 mod pattern;
 mod utf8;
 
 use std::fmt;
 
 pub use error::{MatcherError, MatcherProblem};
-use regex::Regex;
+use literal::Pattern;
 
 use crate::alert::Labels;
 
@@ -49,7 +50,7 @@ pub struct Matcher {
     op: Op,
     value: Box<str>,
     /// Present exactly if `op` compares with a regular expression.
-    regex: Option<Regex>,
+    pattern: Option<Pattern>,
 }
 
 impl Matcher {
@@ -59,11 +60,11 @@ impl Matcher {
     /// If the value is not a regular expression that Alertmanager and we understand, or a too large one.
     pub fn new(name: impl Into<Box<str>>, op: Op, value: impl Into<Box<str>>) -> Result<Self, MatcherProblem> {
         let (name, value) = (name.into(), value.into());
-        let regex = match op {
+        let pattern = match op {
             Op::Equal | Op::NotEqual => None,
             Op::Match | Op::NotMatch => Some(pattern::compile(&value)?),
         };
-        Ok(Self { name, op, value, regex })
+        Ok(Self { name, op, value, pattern })
     }
 
     /// The label's name.
@@ -88,11 +89,12 @@ impl Matcher {
     #[must_use]
     pub fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.name);
-        match (self.op, &self.regex) {
-            (Op::Equal, _) => value == &*self.value,
-            (Op::NotEqual, _) => value != &*self.value,
-            (Op::Match, regex) => regex.as_ref().is_some_and(|regex| regex.is_match(value)),
-            (Op::NotMatch, regex) => !regex.as_ref().is_some_and(|regex| regex.is_match(value)),
+        let is_match = || self.pattern.as_ref().is_some_and(|pattern| pattern.is_match(value));
+        match self.op {
+            Op::Equal => value == &*self.value,
+            Op::NotEqual => value != &*self.value,
+            Op::Match => is_match(),
+            Op::NotMatch => !is_match(),
         }
     }
 

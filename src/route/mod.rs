@@ -187,6 +187,72 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_rules_of_the_tree() {
+        let leaf = |matchers, receiver, continues| route(matchers, receiver, 1, continues, vec![]);
+        let check = |routes: &[Route], labels: &str, expected: &str| {
+            let tree = Tree { root: route("", "root", 1, false, routes.to_vec()) };
+            let labels: Labels = labels.split_whitespace().filter_map(|label| label.split_once('=')).collect();
+            let matching = tree.matching(&labels);
+            let told: Vec<&str> = matching.iter().flat_map(|r| &r.receivers).map(ReceiverName::as_str).collect();
+            assert_eq!(told.join(" "), expected, "{labels} of {routes:#?}");
+        };
+        // No route below the root, and none that matches.
+        check(&[], "a=1", "root");
+        check(&[leaf("a=2", "x", false)], "a=1", "root");
+        // The first of several; all of its matchers; none of them is all.
+        check(&[leaf("a=1", "x", false), leaf("a=1", "y", false)], "a=1", "x");
+        check(&[leaf("a=1,b=1", "x", false), leaf("", "y", false), leaf("a=1", "z", false)], "a=1", "y");
+        // A missing label is an empty one.
+        check(&[leaf("b!=1", "x", true), leaf("b=\"\"", "y", true), leaf("b=~.*", "z", true)], "a=1", "x y z");
+        // `continue` of one that does not match says nothing; of the last one neither.
+        check(&[leaf("a=2", "x", true), leaf("a=1", "y", true)], "a=1", "y");
+        check(&[leaf("a=1", "x", true), leaf("a=1", "y", false), leaf("a=1", "z", false)], "a=1", "x y");
+        // A deeper route takes the place of those above it.
+        let deep = || vec![route("b=1", "middle", 1, false, vec![leaf("c=1", "deep", false)])];
+        check(&[route("a=1", "top", 1, false, deep())], "a=1", "top");
+        check(&[route("a=1", "top", 1, false, deep())], "a=1 b=1", "middle");
+        check(&[route("a=1", "top", 1, false, deep())], "a=1 b=1 c=1", "deep");
+        check(&[route("a=1", "top", 1, false, deep())], "b=1 c=1", "root");
+        // `continue` is for siblings: a child's does not reach its parent's, a parent's does not reach its children.
+        let continuing = vec![leaf("b=1", "x", true), leaf("b=1", "y", false), leaf("b=1", "z", false)];
+        check(&[route("a=1", "top", 1, false, continuing.clone()), leaf("a=1", "w", false)], "a=1 b=1", "x y");
+        check(&[route("a=1", "top", 1, true, continuing), leaf("a=1", "w", false)], "a=1 b=1", "x y w");
+        let stopping = vec![leaf("b=1", "x", false), leaf("b=1", "y", false)];
+        check(&[route("a=1", "top", 1, true, stopping), leaf("a=1", "w", false)], "a=1 b=1", "x w");
+        // Nobody is an answer, too.
+        check(&[leaf("a=1", "", false), leaf("a=1", "x", false)], "a=1", "");
+        // One receiver by two routes.
+        check(&[leaf("a=1", "x", true), leaf("a=1", "x", false)], "a=1", "x x");
+    }
+
+    #[test]
+    fn nothing_is_allocated_on_the_way() {
+        let deep = vec![route("d!~x.*y", "told", 0, true, vec![]), route("", "told", 0, true, vec![])];
+        let routes = vec![
+            route("a=y", "", 0, false, vec![]),
+            route("a!=x", "", 0, false, vec![]),
+            route("a=~y|z", "", 0, false, vec![]),
+            route("a!~x", "", 0, false, vec![]),
+            route("b=~(p.+)+q, missing=\"\"", "told", 0, true, deep),
+            route("b!~.*r, a=x", "told", 0, true, vec![]),
+        ];
+        let tree = Tree { root: route("", "root", 0, false, routes) };
+        let labels: Labels = [("a", "x"), ("b", "prefix of q"), ("d", "é")].into_iter().collect();
+        let count = || {
+            let mut routes = 0;
+            tree.for_each_match(&labels, |_| routes += 1);
+            routes
+        };
+        // A regular expression makes its working memory when it is first asked.
+        assert_eq!(count(), 3);
+        let allocated = allocation_counter::measure(|| assert_eq!(count(), 3));
+        assert_eq!(allocated.count_total, 0, "{allocated:?}");
+        // The answer is one vector; names are shared.
+        let allocated = allocation_counter::measure(|| assert_eq!(tree.receivers(&labels).len(), 1));
+        assert_eq!(allocated.count_total, 1, "{allocated:?}");
+    }
+
+    #[test]
     fn zero_is_the_longest_interval() {
         let check = |a, b, expected| {
             let [a, b, expected] = [a, b, expected].map(Duration::from_secs);

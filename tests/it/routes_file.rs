@@ -121,3 +121,14 @@ fn the_import_of_the_readme_is_real() {
     let (_, below) = text.split_once("\n\n").unwrap();
     assert_eq!(all[at + 1], below.trim_end());
 }
+
+#[tokio::test]
+async fn the_explanation_in_the_readme_is_what_is_printed() {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let blocks = blocks(&readme, "text");
+    let (line, expected) = blocks.iter().find_map(|block| block.split_once('\n')).unwrap();
+    let arguments = line.strip_prefix("$ alertrouter ").unwrap();
+    let mut command = alertrouter();
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments.split(' '));
+    assert_eq!(run(command).await.out, format!("{expected}\n"));
+}

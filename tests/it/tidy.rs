@@ -58,6 +58,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/store/sqlite/"]),
     ("serde_yaml", &["src/yaml/"]),
     ("regex", &["src/route/", "src/cli/test.rs"]),
+    ("regex_syntax", &["src/route/"]),
     ("promql_parser", &["src/rules/"]),
     ("governor", &["src/deliver/pace.rs"]),
     ("moka", &["src/dedup/cache.rs"]),

@@ -9,9 +9,10 @@
 //! Alertmanager does so only since it is built with Go 1.22, and `\p{greek}` and `\p{Letter}`, which it takes since Go
 //! 1.25; `a)(b`, which there is balanced by the group that anchors it, is refused.
 
-use regex::{Regex, RegexBuilder};
+use regex::RegexBuilder;
 
 use super::MatcherProblem;
+use super::literal::Pattern;
 
 /// The most memory that a compiled expression may take, in bytes; the library's own default is ten times that.
 const SIZE_LIMIT: usize = 1 << 20;
@@ -27,13 +28,13 @@ const POSIX: [&str; 14] = [
 ];
 
 /// Compiles `pattern` as `^(?:pattern)$`.
-pub(super) fn compile(pattern: &str) -> Result<Regex, MatcherProblem> {
+pub(super) fn compile(pattern: &str) -> Result<Pattern, MatcherProblem> {
     let translated = translate(pattern)?;
     // First on its own: `a)(b` would be balanced only by the anchors' group.
     for text in [&translated, &format!("^(?:{translated})$")] {
         let built = RegexBuilder::new(text).size_limit(SIZE_LIMIT).nest_limit(NEST_LIMIT).build();
         match built {
-            Ok(regex) if text != &translated => return Ok(regex),
+            Ok(regex) if text != &translated => return Ok(Pattern::new(&translated, regex)),
             Ok(_) => {}
             Err(regex::Error::CompiledTooBig(_)) => return Err(MatcherProblem::RegexTooLarge),
             Err(error) => return Err(MatcherProblem::BadRegex(last_line(&error.to_string()))),
