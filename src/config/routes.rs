@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::receivers::Names;
+use super::receivers::{Names, no_receiver};
 use crate::notification::ReceiverName;
 use crate::route::matcher::{self, Matcher, MatcherProblem, Warning};
 use crate::route::{Position, Route};
-use crate::yaml::{Context, Fields, Node, Note, Span, Value, closest, quote};
+use crate::yaml::{Context, Fields, Node, Note, Span, Value, closest, discreet};
 
 const GROUPING: &str = "Alertmanager groups alerts before it posts them: leave it in alertmanager.yml";
 const INTERVALS: &str = "leave it in alertmanager.yml: what it mutes is never posted";
@@ -135,13 +135,13 @@ fn receivers(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Vec
         };
         match names.get(text) {
             Some(name) if receivers.contains(&name) => {
-                cx.warn_with(item.span, format!("the receiver {} is named twice", quote(text)), "remove one of them");
+                cx.warn_with(item.span, format!("the receiver {} is named twice", discreet(text)), "remove one of them");
             }
             Some(name) => receivers.push(name),
             None => {
                 broken = true;
-                let message = format!("there is no receiver {}", quote(text));
-                match closest(text, names.iter()).map(quote) {
+                let message = no_receiver(text);
+                match closest(text, names.iter()).map(discreet) {
                     Some(near) => cx.error_with(item.span, message, format!("did you mean {near}?")),
                     None => cx.error_with(item.span, message, "add it to the `receivers` at the top of the file"),
                 }
@@ -174,6 +174,7 @@ fn matchers_of(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Matcher>> {
     cx.source.show(node.span);
     match matcher::parse(text) {
         Ok(parsed) => {
+            cx.source.show_known(node.span);
             let suggestion = || parsed.matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             match parsed.warning {
                 None => {}

@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::yaml::{Context, Fields, Node, Span, Value};
+use crate::yaml::{Context, Fields, Node, Span, Value, may_be_secret};
 use secrecy::SecretString;
 
 /// No credential is longer, in bytes; a path that points at something else is noticed early.
@@ -127,6 +127,12 @@ impl Secrets<'_> {
         if !self.resolve {
             return Some(SecretString::default());
         }
+        // The secret itself may stand in its place.
+        let (name, shown) = if may_be_secret(path) {
+            ("that file", "that file".to_owned())
+        } else {
+            (path, format!("the file {path}"))
+        };
         let file = match self.source.file(&self.base.join(path)) {
             Ok(file) => file,
             Err(error) => {
@@ -138,16 +144,16 @@ impl Secrets<'_> {
                     io::ErrorKind::IsADirectory => "is a directory",
                     _ => "cannot be read",
                 };
-                cx.error_with(node.span, format!("the file {path} {what}"), format!("it must hold `{key}`"));
+                cx.error_with(node.span, format!("{shown} {what}"), format!("it must hold `{key}`"));
                 return None;
             }
         };
         if file.others_can_read {
-            cx.warn_with(node.span, format!("other users can read {path}"), format!("chmod o-r {path}"));
+            cx.warn_with(node.span, format!("other users can read {name}"), format!("chmod o-r {name}"));
         }
         // Editors and `echo` end the last line.
         let value = file.content.strip_suffix('\n').unwrap_or(&file.content);
-        checked(cx, value.strip_suffix('\r').unwrap_or(value), node.span, &format!("the file {path} (`{key}`)"), check)
+        checked(cx, value.strip_suffix('\r').unwrap_or(value), node.span, &format!("{shown} (`{key}`)"), check)
     }
 }
 

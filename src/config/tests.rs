@@ -461,6 +461,39 @@ fn a_secret_in_the_wrong_place_is_not_shown_either() {
 }
 
 #[test]
+fn a_secret_where_a_word_belongs_is_not_shown_either() {
+    // Whatever is wrong, at its place or elsewhere in its line.
+    let places = [
+        "{receivers: [{name: a, webhook: {url: {file: hook}}}], route: {receivers: [a, @]}}",
+        "{receivers: [{name: a, webhook: {url: {file: hook}}, fallback: @}], route: {receivers: [a]}}",
+        "{receivers: [{name: @, fallback: @, webhook: {url: {file: hook}}}], route: {receivers: [a]}}",
+        "{receivers: [{name: @, webhook: {url: {file: hook}}}, {name: @, slack: x}], route: {receivers: [@, @]}}",
+        "{receivers: [{name: a, webhook: {url: {file: @}}}], route: {receivers: [a]}}",
+        "{receivers: [{name: a, webhook: {url: {env: @}}}], route: {receivers: [a]}}",
+        "{receivers: [{name: a, send_resolved: @, timeout: @, retry: {max_age: @}, rate_limit: {rate: @, burst: @, \
+         overflow: @}, fallback_after: @, webhook: {url: {file: hook}}}], route: {receivers: [a]}}",
+        "{receivers: [{name: a, grafana: {url: @, token: @, tags: [@], x: y}}], route: {receivers: [a]}}",
+        "{receivers: [{name: a, pagerduty: {url: @, routing_key: @, x: y}}], route: {receivers: [a]}}",
+        "{receivers: @, route: {receivers: @, routes: [{matchers: [@], continue: @, repeat_interval: @}]}, x: y}",
+        "{receivers: [{name: a, webhook: {url: {file: hook}}}], route: {receivers: [a], repeat_intervall: @, x: y}}",
+        "{receivers: [{name: a, webhook: {url: {file: hook}}}], route: {receivers: [a]}, \
+         dedup: {settle: @, ignore_labels: [@], x: y}}",
+        "{@: @, x: y}",
+    ];
+    // The scheme is escaped, too: `/` in double quotes.
+    let secrets = [format!("https://hooks.example/services/T0/B0/{MARK}?q"), format!("xoxb-12-{MARK}"), KEY.to_owned()];
+    let escaped = format!(r"https:\x2f/hooks.example/{MARK}?q");
+    for place in places {
+        for secret in &secrets {
+            assert!(!rendered(&place.replace('@', &format!("'{secret}'"))).is_empty(), "{place}");
+        }
+        assert!(!rendered(&place.replace('@', &format!("\"{escaped}\""))).is_empty(), "{place}");
+    }
+    let text = "{receivers: [{name: a, webhook: {url: {file: hook}}}], route: {receivers: [a, 'https://x/y']}}";
+    assert!(rendered(text).starts_with("error: there is no receiver with that name\n"), "{}", rendered(text));
+}
+
+#[test]
 fn secrets_are_what_was_given() {
     let check = |text: &str, resolve_secrets: bool, expected: &str| {
         let secrets = Secrets { source: &Fake, resolve: resolve_secrets, base: Path::new("base") };
