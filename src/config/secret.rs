@@ -41,6 +41,11 @@ impl SecretSource for System {
     }
 
     fn file(&self, path: &Path) -> io::Result<SecretFile> {
+        // Before it is opened: a pipe would be waited for, a device may do anything.
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, kind(&metadata)));
+        }
         let file = std::fs::File::open(path)?;
         let others_can_read = others_can_read(&file.metadata()?);
         let mut content = String::new();
@@ -50,6 +55,17 @@ impl SecretSource for System {
         }
         Ok(SecretFile { content, others_can_read })
     }
+}
+
+#[cfg(unix)]
+fn kind(metadata: &std::fs::Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if metadata.file_type().is_fifo() { "is a named pipe" } else { "is not a file" }
+}
+
+#[cfg(not(unix))]
+fn kind(_: &std::fs::Metadata) -> &'static str {
+    "is not a file"
 }
 
 #[cfg(unix)]
@@ -136,7 +152,9 @@ impl Secrets<'_> {
         let file = match self.source.file(&self.base.join(path)) {
             Ok(file) => file,
             Err(error) => {
+                let special = error.to_string();
                 let what = match error.kind() {
+                    io::ErrorKind::InvalidInput if error.get_ref().is_some() => special.as_str(),
                     io::ErrorKind::NotFound => "does not exist",
                     io::ErrorKind::PermissionDenied => "must not be read by this user",
                     io::ErrorKind::InvalidData => "is not UTF-8",
