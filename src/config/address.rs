@@ -15,7 +15,7 @@ pub(super) fn url(cx: &mut Context<'_>, node: &Node, what: &str) -> Option<Strin
         if bare { Ok(url) } else { Err("must not hold a user name or password") }
     });
     match checked {
-        Ok(url) if url.query().is_none() => cx.source.show(node.span),
+        Ok(url) if url.query().is_none() => cx.source.show_known(node.span),
         Ok(_) => {}
         Err(error) => {
             cx.error_with(node.span, format!("{what} {error}"), "an address begins with http:// or https://");

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::receivers::no_receiver;
 use crate::notification::ReceiverName;
 use crate::receiver::Fallback;
-use crate::yaml::{Context, Fields, Node, Span, closest, quote};
+use crate::yaml::{Context, Fields, Node, Span, closest, discreet, may_be_secret};
 
 /// `fallback_after` unless the file says otherwise.
 const AFTER: Duration = Duration::from_mins(5);
@@ -72,11 +73,11 @@ pub(super) fn check(cx: &mut Context<'_>, links: &[Link], names: &[&str]) {
     for Link { from, to, span } in links {
         if from.as_deref() == Some(to) {
             let hint = "name another receiver, or remove `fallback`";
-            cx.error_with(*span, format!("{} cannot be its own fallback", quote(to)), hint);
+            cx.error_with(*span, format!("{} cannot be its own fallback", discreet(to)), hint);
         } else if !names.contains(&to.as_str()) {
-            let message = format!("there is no receiver {}", quote(to));
+            let message = no_receiver(to);
             let others = names.iter().copied().filter(|name| from.as_deref() != Some(name));
-            match closest(to, others).map(quote) {
+            match closest(to, others).map(discreet) {
                 Some(near) => cx.error_with(*span, message, format!("did you mean {near}?")),
                 None => cx.error_with(*span, message, "add it to the `receivers`, or remove `fallback`"),
             }
@@ -99,7 +100,8 @@ fn report_circles(cx: &mut Context<'_>, links: &[Link]) {
         // The path ends where it has no further link, or where it has been before: perhaps on this very walk.
         let Some(entry) = path.iter().position(|link| link.from.as_deref() == Some(name)) else { continue };
         if let [first, _, ..] = &path[entry..] {
-            let shown: Vec<&str> = path[entry..].iter().filter_map(|link| link.from.as_deref()).chain([name]).collect();
+            let names = path[entry..].iter().filter_map(|link| link.from.as_deref()).chain([name]);
+            let shown: Vec<&str> = names.map(|name| if may_be_secret(name) { "<redacted>" } else { name }).collect();
             let message = format!("fallbacks go in a circle: {}", shown.join(" → "));
             cx.error_with(first.span, message, "one of them must be the last: remove its `fallback`");
         }

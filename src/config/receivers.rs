@@ -14,7 +14,7 @@ use crate::receiver::pagerduty::PagerDuty;
 use crate::receiver::slack::Slack;
 use crate::receiver::webhook::Webhook;
 use crate::receiver::{Definition, Delivery, RateLimit, Receiver};
-use crate::yaml::{Context, Fields, Node, Note, Span, quote};
+use crate::yaml::{Context, Fields, Node, Note, Span, discreet, may_be_secret};
 
 /// PagerDuty's Events API v2.
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
@@ -77,10 +77,18 @@ impl Names {
             }
         }
         for Known { name, span, .. } in self.known.iter().filter(|known| !known.used) {
-            let message = format!("no route uses the receiver {}", quote(name.as_str()));
+            let message = format!("no route uses the receiver {}", discreet(name.as_str()));
             cx.warn_with(*span, message, "name it in `receivers` of a route, or remove it");
         }
     }
+}
+
+/// What to say of a name that no receiver has; it may be a secret that belongs elsewhere.
+pub(super) fn no_receiver(name: &str) -> String {
+    if may_be_secret(name) {
+        return "there is no receiver with that name".to_owned();
+    }
+    format!("there is no receiver {}", discreet(name))
 }
 
 /// Reads the list; a receiver with a mistake is left out.
@@ -149,7 +157,7 @@ fn name(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Receiver
     }
     if let Some(first) = names.known.iter().find(|known| known.name.as_str() == text) {
         let hint = format!("the first one is in line {}; give each its own name", cx.source.line(first.span.start));
-        cx.error_with(node.span, format!("two receivers have the name {}", quote(text)), hint);
+        cx.error_with(node.span, format!("two receivers have the name {}", discreet(text)), hint);
         return None;
     }
     let name = ReceiverName::from(text);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::receivers::Names;
+use super::receivers::{Names, no_receiver};
 use crate::notification::ReceiverName;
 use crate::route::matcher::{self, Matcher, MatcherProblem, Warning};
-use crate::route::{Position, Route};
-use crate::yaml::{Context, Fields, Node, Note, Span, Value, closest, quote};
+use crate::route::{Position, Route, reach};
+use crate::yaml::{Context, Fields, Node, Note, Span, Value, closest, discreet, plain};
 
 const GROUPING: &str = "Alertmanager groups alerts before it posts them: leave it in alertmanager.yml";
 const INTERVALS: &str = "leave it in alertmanager.yml: what it mutes is never posted";
@@ -32,13 +32,15 @@ const YEAR: Duration = Duration::from_hours(365 * 24);
 struct Inherited {
     receivers: Vec<ReceiverName>,
     repeat_interval: Duration,
+    /// What every alert satisfies that comes so far.
+    given: Vec<Matcher>,
 }
 
 /// Reads the tree. `None` if there is an error anywhere in it.
 pub(super) fn root(cx: &mut Context<'_>, node: &Node, at: Span, names: &mut Names) -> Option<Route> {
     let mut fields = Fields::open(cx, node, at, "`route`")?;
     fields.at = at;
-    let inherited = Inherited { receivers: Vec::new(), repeat_interval: REPEAT_INTERVAL };
+    let inherited = Inherited { receivers: Vec::new(), repeat_interval: REPEAT_INTERVAL, given: Vec::new() };
     for key in ["matchers", "continue"] {
         if let Some((span, _)) = fields.take_with_key(cx, key) {
             let hint = "put it into a route below `routes`";
@@ -95,6 +97,7 @@ fn rest(
     };
     inherited.receivers = receivers.clone().unwrap_or_default();
     inherited.repeat_interval = repeat_interval.unwrap_or_default();
+    inherited.given.extend(matchers.iter().cloned());
     let routes = match fields.take(cx, "routes") {
         Some(node) => routes(cx, node, names, &inherited),
         None => Some(Vec::new()),
@@ -106,22 +109,37 @@ fn rest(
 
 fn routes(cx: &mut Context<'_>, node: &Node, names: &mut Names, inherited: &Inherited) -> Option<Vec<Route>> {
     let items = cx.list(node, "`routes`", "- matchers: [name=\"value\"]")?;
-    let mut routes: Vec<(Route, Span)> = Vec::with_capacity(items.len());
+    let mut routes: Vec<Route> = Vec::with_capacity(items.len());
     for item in items {
         let Some(route) = route(cx, item, names, inherited) else { continue };
-        if let Some((_, span)) = routes.iter().find(|(earlier, _)| takes_all_of(earlier, &route)) {
-            let hint = format!("the route in line {} takes all of its alerts first", cx.source.line(span.start));
-            cx.warn_with(item.span, "this route can never match", hint);
-        }
-        routes.push((route, item.span));
+        unreachable(cx, item.span, &route, &routes, &inherited.given);
+        routes.push(route);
     }
-    (routes.len() == items.len()).then(|| routes.into_iter().map(|(route, _)| route).collect())
+    (routes.len() == items.len()).then_some(routes)
 }
 
-/// Whether `later`, a sibling further down, never gets an alert: whatever matches all of its matchers also matches the
-/// fewer ones of `earlier`.
-fn takes_all_of(earlier: &Route, later: &Route) -> bool {
-    !earlier.continues && earlier.matchers.iter().all(|matcher| later.matchers.contains(matcher))
+/// Warns if no alert can end at a route: `earlier` are the siblings before it, `above` what holds for all that comes.
+fn unreachable(cx: &mut Context<'_>, at: Span, route: &Route, earlier: &[Route], above: &[Matcher]) {
+    let above: Vec<&Matcher> = above.iter().collect();
+    // That nothing comes at all is said where it begins.
+    if reach::contradiction(&above).is_some() {
+        return;
+    }
+    let given: Vec<&Matcher> = above.into_iter().chain(&route.matchers).collect();
+    if let Some((one, other)) = reach::contradiction(&given) {
+        let [one, other] = [one, other].map(|matcher| plain(&matcher.to_string()));
+        let hint = format!("no alert has both {one} and {other}");
+        cx.warn_with(at, "this route can never match", hint);
+    } else if let Some(first) = earlier.iter().find(|earlier| reach::stops_all(earlier, &given)) {
+        let hint = format!("the route in line {} takes all of its alerts first", first.at.line);
+        cx.warn_with(at, "this route can never match", hint);
+    } else if let Some(child) = route.routes.iter().find(|child| reach::takes_all(child, &given))
+        && route.routes.iter().all(|child| child.receivers != route.receivers)
+    {
+        // Where a child inherits them they have their use.
+        let hint = format!("the route in line {} below it takes all of its alerts", child.at.line);
+        cx.warn_with(at, "the receivers of this route are never told", hint);
+    }
 }
 
 fn receivers(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Vec<ReceiverName>> {
@@ -135,13 +153,13 @@ fn receivers(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Vec
         };
         match names.get(text) {
             Some(name) if receivers.contains(&name) => {
-                cx.warn_with(item.span, format!("the receiver {} is named twice", quote(text)), "remove one of them");
+                cx.warn_with(item.span, format!("the receiver {} is named twice", discreet(text)), "remove one of them");
             }
             Some(name) => receivers.push(name),
             None => {
                 broken = true;
-                let message = format!("there is no receiver {}", quote(text));
-                match closest(text, names.iter()).map(quote) {
+                let message = no_receiver(text);
+                match closest(text, names.iter()).map(discreet) {
                     Some(near) => cx.error_with(item.span, message, format!("did you mean {near}?")),
                     None => cx.error_with(item.span, message, "add it to the `receivers` at the top of the file"),
                 }
@@ -174,6 +192,7 @@ fn matchers_of(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Matcher>> {
     cx.source.show(node.span);
     match matcher::parse(text) {
         Ok(parsed) => {
+            cx.source.show_known(node.span);
             let suggestion = || parsed.matchers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             match parsed.warning {
                 None => {}

@@ -4,7 +4,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::yaml::{Context, Fields, Node, Span, Value};
+use crate::yaml::{Context, Fields, Node, Span, Value, may_be_secret};
 use secrecy::SecretString;
 
 /// No credential is longer, in bytes; a path that points at something else is noticed early.
@@ -41,6 +41,11 @@ impl SecretSource for System {
     }
 
     fn file(&self, path: &Path) -> io::Result<SecretFile> {
+        // Before it is opened: a pipe would be waited for, a device may do anything.
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, kind(&metadata)));
+        }
         let file = std::fs::File::open(path)?;
         let others_can_read = others_can_read(&file.metadata()?);
         let mut content = String::new();
@@ -50,6 +55,17 @@ impl SecretSource for System {
         }
         Ok(SecretFile { content, others_can_read })
     }
+}
+
+#[cfg(unix)]
+fn kind(metadata: &std::fs::Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if metadata.file_type().is_fifo() { "is a named pipe" } else { "is not a file" }
+}
+
+#[cfg(not(unix))]
+fn kind(_: &std::fs::Metadata) -> &'static str {
+    "is not a file"
 }
 
 #[cfg(unix)]
@@ -127,10 +143,18 @@ impl Secrets<'_> {
         if !self.resolve {
             return Some(SecretString::default());
         }
+        // The secret itself may stand in its place.
+        let (name, shown) = if may_be_secret(path) {
+            ("that file", "that file".to_owned())
+        } else {
+            (path, format!("the file {path}"))
+        };
         let file = match self.source.file(&self.base.join(path)) {
             Ok(file) => file,
             Err(error) => {
+                let special = error.to_string();
                 let what = match error.kind() {
+                    io::ErrorKind::InvalidInput if error.get_ref().is_some() => special.as_str(),
                     io::ErrorKind::NotFound => "does not exist",
                     io::ErrorKind::PermissionDenied => "must not be read by this user",
                     io::ErrorKind::InvalidData => "is not UTF-8",
@@ -138,16 +162,16 @@ impl Secrets<'_> {
                     io::ErrorKind::IsADirectory => "is a directory",
                     _ => "cannot be read",
                 };
-                cx.error_with(node.span, format!("the file {path} {what}"), format!("it must hold `{key}`"));
+                cx.error_with(node.span, format!("{shown} {what}"), format!("it must hold `{key}`"));
                 return None;
             }
         };
         if file.others_can_read {
-            cx.warn_with(node.span, format!("other users can read {path}"), format!("chmod o-r {path}"));
+            cx.warn_with(node.span, format!("other users can read {name}"), format!("chmod o-r {name}"));
         }
         // Editors and `echo` end the last line.
         let value = file.content.strip_suffix('\n').unwrap_or(&file.content);
-        checked(cx, value.strip_suffix('\r').unwrap_or(value), node.span, &format!("the file {path} (`{key}`)"), check)
+        checked(cx, value.strip_suffix('\r').unwrap_or(value), node.span, &format!("{shown} (`{key}`)"), check)
     }
 }
 

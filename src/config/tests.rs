@@ -461,6 +461,39 @@ fn a_secret_in_the_wrong_place_is_not_shown_either() {
 }
 
 #[test]
+fn a_secret_where_a_word_belongs_is_not_shown_either() {
+    // Whatever is wrong, at its place or elsewhere in its line.
+    let places = [
+        "{receivers: [{name: a, webhook: {url: {file: hook}}}], route: {receivers: [a, @]}}",
+        "{receivers: [{name: a, webhook: {url: {file: hook}}, fallback: @}], route: {receivers: [a]}}",
+        "{receivers: [{name: @, fallback: @, webhook: {url: {file: hook}}}], route: {receivers: [a]}}",
+        "{receivers: [{name: @, webhook: {url: {file: hook}}}, {name: @, slack: x}], route: {receivers: [@, @]}}",
+        "{receivers: [{name: a, webhook: {url: {file: @}}}], route: {receivers: [a]}}",
+        "{receivers: [{name: a, webhook: {url: {env: @}}}], route: {receivers: [a]}}",
+        "{receivers: [{name: a, send_resolved: @, timeout: @, retry: {max_age: @}, rate_limit: {rate: @, burst: @, \
+         overflow: @}, fallback_after: @, webhook: {url: {file: hook}}}], route: {receivers: [a]}}",
+        "{receivers: [{name: a, grafana: {url: @, token: @, tags: [@], x: y}}], route: {receivers: [a]}}",
+        "{receivers: [{name: a, pagerduty: {url: @, routing_key: @, x: y}}], route: {receivers: [a]}}",
+        "{receivers: @, route: {receivers: @, routes: [{matchers: [@], continue: @, repeat_interval: @}]}, x: y}",
+        "{receivers: [{name: a, webhook: {url: {file: hook}}}], route: {receivers: [a], repeat_intervall: @, x: y}}",
+        "{receivers: [{name: a, webhook: {url: {file: hook}}}], route: {receivers: [a]}, \
+         dedup: {settle: @, ignore_labels: [@], x: y}}",
+        "{@: @, x: y}",
+    ];
+    // The scheme is escaped, too: `/` in double quotes.
+    let secrets = [format!("https://hooks.example/services/T0/B0/{MARK}?q"), format!("xoxb-12-{MARK}"), KEY.to_owned()];
+    let escaped = format!(r"https:\x2f/hooks.example/{MARK}?q");
+    for place in places {
+        for secret in &secrets {
+            assert!(!rendered(&place.replace('@', &format!("'{secret}'"))).is_empty(), "{place}");
+        }
+        assert!(!rendered(&place.replace('@', &format!("\"{escaped}\""))).is_empty(), "{place}");
+    }
+    let text = "{receivers: [{name: a, webhook: {url: {file: hook}}}], route: {receivers: [a, 'https://x/y']}}";
+    assert!(rendered(text).starts_with("error: there is no receiver with that name\n"), "{}", rendered(text));
+}
+
+#[test]
 fn secrets_are_what_was_given() {
     let check = |text: &str, resolve_secrets: bool, expected: &str| {
         let secrets = Secrets { source: &Fake, resolve: resolve_secrets, base: Path::new("base") };
@@ -488,6 +521,20 @@ fn secret_files_are_read() {
     assert_eq!((file.content.as_str(), file.others_can_read), ("line\r\n", false));
     assert_eq!(secret::System.file(&folder.path().join("large")).err().unwrap().kind(), io::ErrorKind::FileTooLarge);
     assert_eq!(secret::System.file(&folder.path().join("y")).err().unwrap().kind(), io::ErrorKind::NotFound);
+    // Opening a pipe would wait for whoever writes to it.
+    for (name, kind) in [("pipe", "is a named pipe"), (".", "is a directory")] {
+        let path = folder.path().join(name);
+        if name == "pipe" {
+            assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        }
+        let text = format!("receivers: [{{name: a, webhook: {{url: {{file: {name}}}}}}}]\nroute: {{receivers: [a]}}");
+        fs::write(folder.path().join("routes.yaml"), text).unwrap();
+        let Err(ConfigError::Invalid { problems, .. }) = load(&folder.path().join("routes.yaml"), &Options::default())
+        else {
+            panic!("{name} is no file")
+        };
+        assert_eq!(problems[0].message, format!("the file {name} {kind}"));
+    }
     #[cfg(unix)]
     {
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
@@ -678,4 +725,30 @@ proptest::proptest! {
     fn never_panics_and_never_leaks(text in r#"(name|s3cr3tmarker|receivers|route|slack|webhook_url|url|env|[:,{}\[\]"'#&*|>!-]|: |- |\n|  |é){0,40}"#) {
         let _ = read(&text);
     }
+}
+
+#[test]
+fn routes_that_no_alert_reaches_are_found() {
+    // The first and the last route begin in line 4 and 5.
+    let check = |first: &str, last: &str, expected: &[&str]| {
+        check_route(&format!("route:\n  receivers: [a]\n  routes:\n  - {first}\n  - {last}"), expected);
+    };
+    let never = "warning: this route can never match;";
+    let taken = format!("f:6:5: {never} the route in line 5 takes all of its alerts first");
+    check("{matchers: ['s=~\"critical|warning\"']}", "{matchers: [s=critical, x=y]}", &[&taken]);
+    check("{matchers: ['x!=\"\"']}", "{matchers: [x=y]}", &[&taken]);
+    check("{matchers: ['x=~\".*\"']}", "{matchers: [y=z]}", &[&taken]);
+    check("{matchers: []}", "{matchers: [y=z]}", &[&taken]);
+    check("{matchers: [], continue: true}", "{matchers: [y=z]}", &[]);
+    check("{matchers: ['s=~\"critical|warning\"']}", "{matchers: [s=info]}", &[]);
+    // A route with a mistake takes nothing.
+    check("{matchers: [x=y], continue: 1}", "{matchers: [x=y]}", &["f:5:33: error: `continue` must be true or false"]);
+    let excluded = format!("f:6:5: {never} no alert has both a=\"1\" and a=\"2\"");
+    check("{matchers: [x=y]}", "{matchers: ['a=1,a=2'], routes: [{matchers: [x=y]}]}", &[&excluded]);
+    let below = format!("f:5:32: {never} no alert has both n=\"1\" and n=\"2\"");
+    check("{matchers: [n=1], routes: [{matchers: [n=2]}]}", "{matchers: [n=2]}", &[&below]);
+    let child = "f:5:5: warning: the receivers of this route are never told; the route in line 5 below it takes all of its \
+                 alerts";
+    check("{matchers: [n=1], routes: [{matchers: [n=~1|2], receivers: []}]}", "{matchers: [n=2]}", &[child]);
+    check("{matchers: [n=1], routes: [{matchers: [n=~1|2], repeat_interval: 1h}]}", "{matchers: [n=2]}", &[]);
 }

@@ -9,7 +9,7 @@ use super::secret::Variables;
 use super::service;
 use super::values::{self, shorten, words};
 use super::write::scalar;
-use crate::yaml::{Context, Fields, Node, Rest, Span, Value, duration, quote};
+use crate::yaml::{Context, Fields, Node, Rest, Span, Value, discreet, duration, quote};
 
 /// A receiver of the imported file.
 #[derive(Debug, Default)]
@@ -138,7 +138,7 @@ fn stand_in(
     let holds = format!("whatever takes the place of `{}_configs` of the receiver {}", part.stem, quote(part.original));
     let url = variables.placeholder(part.name, &holds);
     let message = format!("`{}_configs` cannot be imported: {why}", part.stem);
-    let hint = format!("{} is a placeholder for it: `check` fails until that is replaced", quote(part.name));
+    let hint = format!("{} is a placeholder for it: `check` fails until that is replaced", discreet(part.name));
     cx.warn_with(node.span, message, hint);
     receiver.comments.push(format!("TODO: {why}. Here stood:"));
     receiver.stub = stub(cx, node, part);

@@ -8,7 +8,7 @@ use super::integration::{self, Integration, Receiver};
 use super::kind::KINDS;
 use super::secret::Variables;
 use super::values;
-use crate::yaml::{Context, Fields, Node, Rest, Span, Value, closest, quote};
+use crate::yaml::{Context, Fields, Node, Rest, Span, Value, closest, discreet, quote};
 
 /// Most bytes of a name of ours.
 const LONGEST_NAME: usize = 200;
@@ -44,7 +44,7 @@ pub(super) fn declared<'n>(cx: &mut Context<'_>, node: &'n Node) -> Vec<Declared
         let Some(declared) = one(cx, item) else { continue };
         if let Some(first) = all.iter().find(|known| known.name == declared.name) {
             let hint = format!("the first one is in line {}; give each its own name", cx.source.line(first.span.start));
-            cx.error_with(declared.span, format!("two receivers have the name {}", quote(declared.name)), hint);
+            cx.error_with(declared.span, format!("two receivers have the name {}", discreet(declared.name)), hint);
             continue;
         }
         all.push(declared);
@@ -112,8 +112,8 @@ pub(super) fn import<'n>(
     for Declared { name, span, integrations } in declared {
         let ours = our_names(name, integrations, &mut taken);
         if ours.len() == 1 && ours[0] != *name {
-            let message = format!("the name {} is not taken here", quote(name));
-            let hint = format!("the receiver is called {}: printable, at most {LONGEST_NAME} bytes", quote(&ours[0]));
+            let message = format!("the name {} is not taken here", discreet(name));
+            let hint = format!("the receiver is called {}: printable, at most {LONGEST_NAME} bytes", discreet(&ours[0]));
             cx.warn_with(*span, message, hint);
         }
         for (number, ((stem, node), ours)) in integrations.iter().zip(&ours).enumerate() {

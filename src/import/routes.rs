@@ -6,7 +6,7 @@ use super::receivers::Names;
 use super::values::{boolean, text, words};
 use super::write::{flow, scalar};
 use crate::route::matcher::{self, Matcher, MatcherError, MatcherProblem, Op};
-use crate::yaml::{Context, Fields, Node, Span, Value, duration, quote};
+use crate::yaml::{Context, Fields, Node, Span, Value, discreet, duration};
 
 /// The default of Alertmanager and of ours.
 const REPEAT_INTERVAL: Duration = Duration::from_hours(4);
@@ -199,8 +199,8 @@ impl Walk<'_, '_> {
         if let Some(ours) = self.names.get(name) {
             return Some(ours.to_vec());
         }
-        let message = format!("there is no receiver {}", quote(name));
-        match self.names.closest(name).map(quote) {
+        let message = format!("there is no receiver {}", discreet(name));
+        match self.names.closest(name).map(discreet) {
             Some(near) => cx.error_with(node.span, message, format!("did you mean {near}?")),
             None => cx.error_with(node.span, message, "add it to `receivers`"),
         }
@@ -246,7 +246,11 @@ fn written(cx: &mut Context<'_>, node: &Node) -> Option<String> {
         return None;
     };
     cx.source.show(node.span);
-    match matcher::parse(text) {
+    let parsed = matcher::parse(text);
+    if parsed.is_ok() {
+        cx.source.show_known(node.span);
+    }
+    match parsed {
         Ok(parsed) if parsed.matchers.is_empty() => None,
         Ok(parsed) => {
             // The end of a block is white space; elsewhere it can have a meaning, as in "{a=b} ".

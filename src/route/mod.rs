@@ -3,6 +3,7 @@
 pub mod explain;
 pub mod matcher;
 pub mod plan;
+pub mod reach;
 
 use std::time::Duration;
 

@@ -7,8 +7,8 @@ use super::Case;
 use super::site::{Site, sites};
 use crate::alert::Labels;
 use crate::notification::ReceiverName;
-use crate::route::matcher::{Matcher, Op};
-use crate::route::{Route, Tree};
+use crate::route::matcher::Matcher;
+use crate::route::{Route, Tree, reach};
 
 /// Which routes of a tree the cases reach. A route is meant by its place in the order of the file.
 #[derive(Debug, Default)]
@@ -38,16 +38,19 @@ pub struct Coverage {
     pub total: usize,
     /// The others of these, each in one line: where it stands and whom it names.
     pub missed: Vec<String>,
+    /// Routes that no alert can end at.
+    pub not_counted: usize,
 }
 
 impl Coverage {
     /// Compares what is reached with what could be. `file` is the name of routes.yaml.
     #[must_use]
     pub fn of(tree: &Tree, reached: &Reached, file: &str) -> Self {
-        let able = sites(tree, file).into_iter().enumerate().filter(|(_, site)| can_take(site));
-        let (hit, missed): (Vec<_>, Vec<_>) = able.partition(|(at, _)| reached.0.contains(at));
+        let (able, unable): (Vec<_>, Vec<_>) =
+            sites(tree, file).into_iter().enumerate().partition(|(_, site)| can_take(site));
+        let (hit, missed): (Vec<_>, Vec<_>) = able.into_iter().partition(|(at, _)| reached.0.contains(at));
         let missed = missed.iter().map(|(_, site)| line(site)).collect::<Vec<_>>();
-        Self { reached: hit.len(), total: hit.len() + missed.len(), missed }
+        Self { reached: hit.len(), total: hit.len() + missed.len(), missed, not_counted: unable.len() }
     }
 
     /// In whole percent, never rounded up.
@@ -72,23 +75,18 @@ fn line(site: &Site<'_>) -> String {
     line
 }
 
-/// Whether any alert can end at a route: no route before it takes all that could come, on the way down to it, and none of
-/// its children takes all that does come.
+/// Whether any alert can end at a route: its matchers and those above it do not exclude each other, no route before it
+/// takes all that could come, on the way down to it, and none of its children takes all that does come.
 fn can_take(site: &Site<'_>) -> bool {
     let mut given: Vec<&Matcher> = Vec::new();
     for pair in site.path().windows(2) {
         let [parent, child] = pair else { continue };
         given.extend(&child.matchers);
-        let earlier = parent.routes.iter().take_while(|route| !std::ptr::eq(*route, *child));
-        if earlier.filter(|route| !route.continues).any(|route| is_certain(route, &given)) {
+        let mut earlier = parent.routes.iter().take_while(|route| !std::ptr::eq(*route, *child));
+        if earlier.any(|route| reach::stops_all(route, &given)) {
             return false;
         }
     }
-    site.route().is_some_and(|route| !route.routes.iter().any(|child| is_certain(child, &given)))
-}
-
-/// Whether a route matches whatever satisfies `given`, as far as one can tell by what is written.
-fn is_certain(route: &Route, given: &[&Matcher]) -> bool {
-    let always = |matcher: &Matcher| matcher.op() == Op::Match && matcher.value() == ".*";
-    route.matchers.iter().all(|matcher| always(matcher) || given.contains(&matcher))
+    let is_free = |route: &Route| !route.routes.iter().any(|child| reach::takes_all(child, &given));
+    reach::contradiction(&given).is_none() && site.route().is_some_and(is_free)
 }

@@ -92,11 +92,15 @@ pub fn summary(files: &[FileReport]) -> String {
 /// The coverage of a routes.yaml, in lines. `of` is its name where there are several.
 #[must_use]
 pub fn coverage(coverage: &Coverage, of: Option<&str>) -> String {
-    let Coverage { reached, total, missed } = coverage;
+    let Coverage { reached, total, missed, not_counted } = coverage;
     let of = of.map_or_else(String::new, |file| format!(" of {file}"));
     let mut text = format!("coverage{of}: {reached} of {} ({} %)\n", count(*total, "route"), coverage.percent());
     for route in missed {
         let _ = writeln!(text, "  not reached: {route}");
+    }
+    if *not_counted > 0 {
+        let verb = if *not_counted == 1 { "is" } else { "are" };
+        let _ = writeln!(text, "  {} can never take an alert and {verb} not counted", count(*not_counted, "route"));
     }
     text
 }

@@ -354,7 +354,7 @@ fn coverage_asks_what_a_case_is_about() {
 
 #[test]
 fn coverage_is_not_rounded_up() {
-    let coverage = |reached, total: usize| Coverage { reached, total, missed: Vec::new() };
+    let coverage = |reached, total: usize| Coverage { reached, total, missed: Vec::new(), not_counted: 0 };
     let check = |reached, total, percent, least: u8| {
         let coverage = coverage(reached, total);
         assert_eq!(coverage.percent(), percent);

@@ -7,6 +7,7 @@
 pub mod duration;
 mod fields;
 mod node;
+mod plain;
 pub mod problem;
 mod source;
 mod suggest;
@@ -18,11 +19,13 @@ use std::path::Path;
 
 pub(crate) use fields::{Fields, Note, Rest};
 pub(crate) use node::{Node, Span, Value};
+pub(crate) use plain::may_be_secret;
+pub use plain::plain;
 use problem::{Place, Problem, Severity};
 pub(crate) use source::Shown;
 use source::Source;
 pub(crate) use suggest::closest;
-pub(crate) use walk::{Context, quote};
+pub(crate) use walk::{Context, discreet, quote};
 
 /// How large a file may be. Far above what people write, far below what would hurt.
 #[derive(Debug, Clone, Copy)]

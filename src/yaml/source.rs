@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::node::{Node, Span, Value};
+use super::plain::may_be_secret;
 use super::problem::{Excerpt, Place};
 
 /// What stands for a value that may be a secret.
@@ -50,8 +51,18 @@ impl<'a> Source<'a> {
         self.scalars.dedup();
     }
 
-    /// Allows a scalar to be shown.
+    /// Allows a scalar to be shown, unless it looks like a secret that stands in the wrong place.
     pub(crate) fn show(&mut self, span: Span) {
+        // Double quotes may hide an address: `https:\/\/`.
+        let slashes = |text: &str| text.replace("\\x2f", "/").replace("\\x2F", "/").replace("\\/", "/");
+        let hides = |text: &str| may_be_secret(text) || (text.contains('\\') && may_be_secret(&slashes(text)));
+        if !self.text.get(span.start..span.end).is_some_and(hides) {
+            self.shown.insert(span);
+        }
+    }
+
+    /// Allows a scalar to be shown whatever it looks like: what was read of it says that it stands where it belongs.
+    pub(crate) fn show_known(&mut self, span: Span) {
         self.shown.insert(span);
     }
 

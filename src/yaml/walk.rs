@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::duration;
 use super::node::{Node, Span, Value};
+use super::plain::{may_be_secret, plain};
 use super::problem::{Problem, Severity};
 use super::source::Source;
 
@@ -63,7 +64,10 @@ impl<'a> Context<'a> {
             self.error(node.span, format!("{what} must be a single value, and this is {}", node.kind()));
             return None;
         };
-        self.source.show(node.span);
+        // As it is read: an escape in double quotes hides what it looks like.
+        if !may_be_secret(text) {
+            self.source.show(node.span);
+        }
         if text.trim().is_empty() {
             self.error(node.span, format!("{what} must not be empty"));
             return None;
@@ -131,9 +135,15 @@ impl<'a> Context<'a> {
     }
 }
 
+/// As [`quote`], for what stands in a file with secrets: nothing of what looks like one.
+pub(crate) fn discreet(text: &str) -> String {
+    if may_be_secret(text) { "`<redacted>`".to_owned() } else { quote(text) }
+}
+
 /// `text` for a message: in backquotes, cut, without anything that a terminal would obey.
 pub(crate) fn quote(text: &str) -> String {
     let cut: String = text.chars().take(40).flat_map(char::escape_debug).collect();
+    let cut = plain(&cut);
     let dots = if text.chars().nth(40).is_some() { "…" } else { "" };
     format!("`{cut}{dots}`")
 }

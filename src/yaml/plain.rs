@@ -1,0 +1,93 @@
+//! What of a text may be shown: nothing that a terminal would obey, nothing that looks like a secret.
+
+/// How long a run of letters, digits, `-`, `_` and `+` is at least before it can be a key or a token.
+const SHORTEST_KEY: usize = 20;
+/// What the tokens of services begin with, however long they are.
+const PREFIXES: [&str; 8] = ["xoxb-", "xoxp-", "xapp-", "glsa_", "glc_", "eyJ", "ghp_", "hooks.slack.com"];
+
+/// `text` without anything that a terminal would obey or that would change the order of what is read: controls (those
+/// of C1, too), line and paragraph separators, and what sets the direction of writing are escaped.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    escaped(text, |_| false)
+}
+
+/// The same, and tabs stay what they are.
+pub(super) fn plain_with_tabs(text: &str) -> String {
+    escaped(text, |c| c == '\t')
+}
+
+fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_obeyed(c) && !keep(c) { out.extend(c.escape_debug()) } else { out.push(c) }
+    }
+    out
+}
+
+fn is_obeyed(c: char) -> bool {
+    let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || directs || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Whether a text may be a secret that stands in the wrong place: an address, or something that looks like a key or a
+/// token. Names, matchers, durations and paths are made of words and short numbers, and look like none.
+pub(crate) fn may_be_secret(text: &str) -> bool {
+    let in_run = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+');
+    text.contains("://")
+        || PREFIXES.iter().any(|prefix| text.contains(prefix))
+        || text.split(|c| !in_run(c)).any(|run| run.len() >= SHORTEST_KEY && !is_made_of_words(run))
+}
+
+fn is_made_of_words(run: &str) -> bool {
+    run.split(['-', '_', '+']).all(|part| {
+        let word = part.trim_end_matches(|c: char| c.is_ascii_digit());
+        let is_word = word.len() <= 30 && part.len() - word.len() <= 4 && word.bytes().all(|b| b.is_ascii_alphabetic());
+        // `k8s`, `2xx`
+        is_word || part.len() <= 4
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret() {
+        let secret = [
+            "https://hooks.slack.com/services/T0/B0/X",
+            "hooks.slack.com/services/T0/B0/X",
+            "xoxb-1-x",
+            "R0123456789abcdef0123456789abcde",
+            "0123456789abcdef0123456789abcdef",
+            "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
+            "a b AbCd12EfGh34IjKl56Mn",
+            "/run/AbCd12EfGh34IjKl56Mn",
+            "abcdefghijklmnopqrstuvwxyzabcdefghijkl",
+        ];
+        for text in secret {
+            assert!(may_be_secret(text), "{text}");
+        }
+        let open = [
+            "team-payments-oncall-2024",
+            "slack-k8s-eu-west-1-critical",
+            "KubePersistentVolumeFillingUp",
+            "severity=~\"critical|warning\"",
+            "alertname=\"NodeFilesystemAlmostOutOfSpace\"",
+            "1y2w3d4h5m6s7ms",
+            "30/m",
+            "/run/secrets/alertrouter/slack_webhook_url_2",
+            "",
+        ];
+        for text in open {
+            assert!(!may_be_secret(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_to_obey() {
+        let text = "a\u{1b}[2J\u{9b}2J\u{2028}\u{202e}\u{2066}\n\té";
+        assert_eq!(plain(text), r"a\u{1b}[2J\u{9b}2J\u{2028}\u{202e}\u{2066}\n\té");
+        assert_eq!(plain_with_tabs("a\tb\u{85}"), "a\tb\\u{85}");
+    }
+}
