@@ -9,7 +9,7 @@
 //!
 //! | falls back | meant for | the fallback knows | it is told | and remembers |
 //! |---|---|---|---|---|
-//! | firing, as `first`, and the fallback stood in for the same episode less than an hour ago | | | nothing: after a dead letter every copy is a `first` | as before |
+//! | firing, as `first`, and the fallback stood in for the same episode less than an hour ago | | firing | nothing: after a dead letter every copy is a `first` | as before |
 //! | firing | fires, or nothing | nothing, resolved, or firing, stood in | it fires | firing, stood in |
 //! | firing | resolved since | nothing, firing, stood in, or resolved before this episode | it fires, then it has ended | resolved |
 //! | firing | resolved since | resolved, after this episode began | nothing: it has heard the whole of it | as before |
@@ -21,6 +21,9 @@
 //! | resolved, late | | nothing | nothing: nobody waits for it | nothing |
 //! | resolved, never to be delivered, to a service that keeps incidents | | nothing | it has ended, unless the fallback keeps incidents, too: somebody has to close the other one by hand | nothing |
 //! | resolved, never to be delivered, elsewhere | | nothing | nothing | nothing |
+//!
+//! The first row asks what the fallback knows. After it has heard of the end, a copy of the same episode is either late, and
+//! its own resolve follows and finds the fallback, or the end was told too early, and somebody has to hear that it fires.
 //!
 //! `send_resolved: false` of the fallback holds on top: what it remembers changes, and it is not told. Whoever is told needs
 //! no copy of the same alert that is held for it.
@@ -101,7 +104,8 @@ fn fires(missed: &Missed<'_>) -> Tell {
     let Missed { alert, now, .. } = *missed;
     let starts_at = alert.starts_at.map(to_micros);
     let again = |last: StoodIn| starts_at <= last.starts_at && between(last.at, now) < AGAIN_AFTER;
-    if missed.reason == Reason::First && missed.stood_in.is_some_and(again) {
+    let thinks_it_fires = missed.heard.is_some_and(|heard| heard.known.ends_at.is_none());
+    if missed.reason == Reason::First && thinks_it_fires && missed.stood_in.is_some_and(again) {
         return Tell::default();
     }
     let known = match missed.heard {
@@ -276,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_copies_of_a_dead_letter_are_told_once_an_hour() {
-        let check = |reason, starts, last: i64, now, expected| {
+        let check = |reason, heard: Option<Heard>, starts, last: i64, now, expected| {
             let missed = Missed {
                 alert: &alert(starts, None),
                 reason,
@@ -284,17 +288,23 @@ mod tests {
                 meant_for_keeps_state: true,
                 meant_for: None,
                 keeps_state: false,
-                heard: None,
+                heard: heard.as_ref(),
                 stood_in: Some(StoodIn { starts_at: Some(at(100)), at: at(last) }),
                 now: at(now),
             };
             assert_eq!(fall_back(&missed).alert, expected, "{missed:?}");
         };
-        check(Reason::First, 100, 110, 3709, false);
-        check(Reason::First, 90, 110, 3709, false);
-        check(Reason::First, 100, 110, 3710, true);
-        check(Reason::First, 101, 110, 120, true);
-        check(Reason::Repeat, 100, 110, 120, true);
-        check(Reason::Refired, 100, 110, 120, true);
+        for heard in [stood_in(100, None), own(100, None)].map(Some) {
+            check(Reason::First, heard, 100, 110, 3709, false);
+            check(Reason::First, heard, 90, 110, 3709, false);
+            check(Reason::First, heard, 100, 110, 3710, true);
+            check(Reason::First, heard, 101, 110, 120, true);
+            check(Reason::Repeat, heard, 100, 110, 120, true);
+            check(Reason::Refired, heard, 100, 110, 120, true);
+        }
+        // Whoever thinks that it has ended has to hear that it fires.
+        for heard in [None, Some(stood_in(100, Some(200))), Some(own(100, Some(200)))] {
+            check(Reason::First, heard, 100, 110, 220, true);
+        }
     }
 }

@@ -73,6 +73,31 @@ async fn a_dead_letter_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn what_fires_again_after_its_end_was_told_too_early_is_told_again() {
+    let routes = ROUTES.replace("- name: team-slack", "- name: team-slack\n    fallback: oncall");
+    let harness = Harness::with_routes(&routes).await;
+    let fires = async || {
+        harness.services.slack.behave(Behaviour::answer(410, "channel_is_archived"));
+        harness.accept(&alerts::one("DiskFull", "warning")).await;
+        harness.deliver(SOON).await;
+    };
+    fires().await;
+    harness.accept(&alerts::one_resolved("DiskFull", "warning")).await;
+    harness.deliver(SOON).await;
+    assert_eq!(harness.pagerduty_events(), ["trigger DiskFull", "resolve DiskFull"]);
+    // With the startsAt of before: for Slack, which has never heard of it, a first one again.
+    fires().await;
+    assert_eq!(harness.pagerduty_events().len(), 3, "it fires, so no incident may show that it does not");
+    fires().await;
+    assert_eq!(harness.pagerduty_events().len(), 3, "one more dead letter of the same");
+    harness.accept(&alerts::one_resolved("DiskFull", "warning")).await;
+    harness.deliver(SOON).await;
+    assert_eq!(harness.pagerduty_events()[2..], ["trigger DiskFull", "resolve DiskFull"]);
+    assert_eq!((harness.dead().await, harness.slack_texts().len()), (3, 0));
+    harness.finish().await;
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_down_hides_no_page_behind_its_probe() {
     let harness = Harness::with_routes(&paging("fallback: team-slack\n    fallback_after: 2m")).await;
     harness.services.pagerduty.set_down(true);
