@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alertrouter::clock::after;
-use alertrouter::standin::Behaviour;
+use alertrouter::standin::{Behaviour, Gate};
 
 use crate::harness::{Harness, ROUTES, alerts, start};
 
@@ -124,6 +124,43 @@ async fn a_receiver_that_is_down_hides_no_page_behind_its_probe() {
     harness.services.pagerduty.set_down(false);
     harness.deliver(BACK).await;
     assert_eq!((harness.services.pagerduty.incidents().len(), harness.slack_texts().len()), (31, 31));
+    harness.finish().await;
+}
+
+/// PagerDuty takes one a second, behaves like this at first, and so many alerts wait for it; after 50 s they fall back.
+async fn with_backlog(count: usize, behaviours: impl IntoIterator<Item = Behaviour>) -> Harness {
+    let routes = paging("fallback: team-slack\n    fallback_after: 50s");
+    let routes = routes.replacen("1000/s, burst: 1000", "1/s, burst: 1", 1);
+    let harness = Harness::with_routes(&routes).await;
+    behaviours.into_iter().for_each(|behaviour| harness.services.pagerduty.behave(behaviour));
+    for number in 0..count {
+        harness.accept(&alerts::one(&format!("Alert-{number:03}"), "critical")).await;
+    }
+    harness
+}
+
+#[tokio::test]
+async fn who_takes_every_second_delivery_hides_no_page_that_it_has_not_been_asked_to_take() {
+    const ALL: u32 = 150;
+    let open = Gate::closed();
+    open.open();
+    let every_second = (0..40).flat_map(|_| [Behaviour::answer(503, ""), Behaviour::Wait(open.clone())]);
+    let harness = with_backlog(ALL as usize, every_second).await;
+    harness.pass(Duration::from_secs(60)).await;
+    harness.wait_until(async || harness.metric(&fell_back("oncall")).await >= f64::from(ALL - 35)).await;
+    let delivered = harness.services.pagerduty.incidents().len();
+    assert!((20..=35).contains(&delivered), "{delivered} have got through");
+    harness.deliver(FIVE_MINUTES).await;
+    assert_eq!(harness.services.pagerduty.incidents().len(), ALL as usize);
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_single_failure_does_not_let_a_backlog_fall_back_that_waits_for_the_rate_limit() {
+    let harness = with_backlog(100, [Behaviour::answer(503, "")]).await;
+    harness.deliver(Duration::from_secs(200)).await;
+    assert_eq!(harness.services.pagerduty.incidents().len(), 100);
+    assert_eq!(harness.metric(&fell_back("oncall")).await, 1.0, "the one that failed, and was tried again behind them");
     harness.finish().await;
 }
 
