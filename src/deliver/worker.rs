@@ -55,7 +55,9 @@ pub struct Worker {
 /// What an attempt says about its receiver.
 #[derive(Debug)]
 enum Ended {
-    /// The service answers.
+    /// The service took it.
+    Delivered,
+    /// The service answers, if only to refuse it for good.
     Answered,
     /// It does not, or only to say that it cannot now.
     Failed {
@@ -122,6 +124,7 @@ impl Worker {
         match self.lease(now).await {
             Ok(LeaseAnswer { leased: Some(leased), .. }) => self.start(leased, stop).await,
             Ok(LeaseAnswer { next_due, .. }) => {
+                self.health.lock().drained(self.shared.clock.monotonic());
                 let time = next_due.map_or(POLL, |at| between(now, at).min(POLL));
                 tokio::select! {
                     () = woken => (),
@@ -210,7 +213,8 @@ impl Worker {
         let mut health = self.health.lock();
         let was_up = health.is_up();
         match ended {
-            Ok(Ended::Answered) => health.answered(self.shared.clock.monotonic()),
+            Ok(Ended::Delivered) => health.delivered(self.shared.clock.monotonic()),
+            Ok(Ended::Answered) => health.answered(),
             Ok(Ended::Failed { pause, began }) => {
                 health.failed(pause, began, self.shared.clock.monotonic(), jitter);
             }
@@ -261,7 +265,7 @@ async fn deliver(
         Next::Delivered(outcome) => {
             tracing::info!(alerts, "delivered");
             shared.metrics.lag(&target.name, between(notification.received_at, now));
-            (outcome, Counted::Delivered, Ended::Answered)
+            (outcome, Counted::Delivered, Ended::Delivered)
         }
         Next::Again { outcome, failure, pause } => {
             tracing::warn!(alerts, class = failure.class.as_str(), why = failure.detail, "failed; will try again");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use alertrouter::clock::after;
-use alertrouter::standin::Behaviour;
+use alertrouter::standin::{Behaviour, Gate};
 
 use crate::harness::{Harness, ROUTES, alerts, start};
 
@@ -73,6 +73,31 @@ async fn a_dead_letter_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn what_fires_again_after_its_end_was_told_too_early_is_told_again() {
+    let routes = ROUTES.replace("- name: team-slack", "- name: team-slack\n    fallback: oncall");
+    let harness = Harness::with_routes(&routes).await;
+    let fires = async || {
+        harness.services.slack.behave(Behaviour::answer(410, "channel_is_archived"));
+        harness.accept(&alerts::one("DiskFull", "warning")).await;
+        harness.deliver(SOON).await;
+    };
+    fires().await;
+    harness.accept(&alerts::one_resolved("DiskFull", "warning")).await;
+    harness.deliver(SOON).await;
+    assert_eq!(harness.pagerduty_events(), ["trigger DiskFull", "resolve DiskFull"]);
+    // With the startsAt of before: for Slack, which has never heard of it, a first one again.
+    fires().await;
+    assert_eq!(harness.pagerduty_events().len(), 3, "it fires, so no incident may show that it does not");
+    fires().await;
+    assert_eq!(harness.pagerduty_events().len(), 3, "one more dead letter of the same");
+    harness.accept(&alerts::one_resolved("DiskFull", "warning")).await;
+    harness.deliver(SOON).await;
+    assert_eq!(harness.pagerduty_events()[2..], ["trigger DiskFull", "resolve DiskFull"]);
+    assert_eq!((harness.dead().await, harness.slack_texts().len()), (3, 0));
+    harness.finish().await;
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_down_hides_no_page_behind_its_probe() {
     let harness = Harness::with_routes(&paging("fallback: team-slack\n    fallback_after: 2m")).await;
     harness.services.pagerduty.set_down(true);
@@ -99,6 +124,43 @@ async fn a_receiver_that_is_down_hides_no_page_behind_its_probe() {
     harness.services.pagerduty.set_down(false);
     harness.deliver(BACK).await;
     assert_eq!((harness.services.pagerduty.incidents().len(), harness.slack_texts().len()), (31, 31));
+    harness.finish().await;
+}
+
+/// PagerDuty takes one a second, behaves like this at first, and so many alerts wait for it; after 50 s they fall back.
+async fn with_backlog(count: usize, behaviours: impl IntoIterator<Item = Behaviour>) -> Harness {
+    let routes = paging("fallback: team-slack\n    fallback_after: 50s");
+    let routes = routes.replacen("1000/s, burst: 1000", "1/s, burst: 1", 1);
+    let harness = Harness::with_routes(&routes).await;
+    behaviours.into_iter().for_each(|behaviour| harness.services.pagerduty.behave(behaviour));
+    for number in 0..count {
+        harness.accept(&alerts::one(&format!("Alert-{number:03}"), "critical")).await;
+    }
+    harness
+}
+
+#[tokio::test]
+async fn who_takes_every_second_delivery_hides_no_page_that_it_has_not_been_asked_to_take() {
+    const ALL: u32 = 150;
+    let open = Gate::closed();
+    open.open();
+    let every_second = (0..40).flat_map(|_| [Behaviour::answer(503, ""), Behaviour::Wait(open.clone())]);
+    let harness = with_backlog(ALL as usize, every_second).await;
+    harness.pass(Duration::from_secs(60)).await;
+    harness.wait_until(async || harness.metric(&fell_back("oncall")).await >= f64::from(ALL - 35)).await;
+    let delivered = harness.services.pagerduty.incidents().len();
+    assert!((20..=35).contains(&delivered), "{delivered} have got through");
+    harness.deliver(FIVE_MINUTES).await;
+    assert_eq!(harness.services.pagerduty.incidents().len(), ALL as usize);
+    harness.finish().await;
+}
+
+#[tokio::test]
+async fn a_single_failure_does_not_let_a_backlog_fall_back_that_waits_for_the_rate_limit() {
+    let harness = with_backlog(100, [Behaviour::answer(503, "")]).await;
+    harness.deliver(Duration::from_secs(200)).await;
+    assert_eq!(harness.services.pagerduty.incidents().len(), 100);
+    assert_eq!(harness.metric(&fell_back("oncall")).await, 1.0, "the one that failed, and was tried again behind them");
     harness.finish().await;
 }
 
