@@ -193,7 +193,7 @@ impl App {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(Reload(reply)) = self.reload_requests.recv() => {
-                    let result = self.reload(workers).await;
+                    let result = self.reload(workers);
                     if let Err(problems) = &result {
                         tracing::error!(%problems, "routes.yaml was not reloaded; the one before stays in force");
                     }
@@ -239,7 +239,7 @@ impl App {
 
     /// Loads routes.yaml and switches to it. Workers of before finish what they have in hand; leases keep the two from
     /// sending the same delivery.
-    async fn reload(&mut self, workers: &TaskTracker) -> Result<(), String> {
+    fn reload(&mut self, workers: &TaskTracker) -> Result<(), String> {
         let loaded = (self.load)().inspect_err(|_| self.shared.metrics.config_refused())?;
         let healths = self.generation.healths();
         let next = Generation::new(&loaded.config, &self.shared, Some(&self.generation), healths);

@@ -181,8 +181,7 @@ fn remember(
     }
     let told_by = if told.end.is_some() { rows.1 } else { rows.0.filter(|_| told.alert.is_some()) };
     if let Some(known) = told.remember {
-        let opened_by = if known.ends_at.is_none() { has_told(tx, told.fingerprint, to)? } else { None };
-        let told_by = opened_by.unwrap_or(told_by);
+        let told_by = if known.ends_at.is_none() { opened_by(tx, told.fingerprint, to, told_by)? } else { told_by };
         tx.remember(told.fingerprint, to.name.as_str(), &Heard { known, own: false }, told_by)?;
         tx.facts.push(Fact::Forget(told.fingerprint));
     }
@@ -206,16 +205,21 @@ fn remember(
     Ok(())
 }
 
-/// Which delivery has told a fallback that an alert fires, if one has; the inner `None` if its row is history. If a further
-/// one of the same comes to nothing, the incident of the first is still to be closed.
-fn has_told(tx: &Tx<'_>, fingerprint: Fingerprint, to: &Target) -> Result<Option<Option<i64>>, StoreError> {
+/// Whose end would mean that a fallback never heard that an alert fires: that of `latest`, unless one before it has arrived,
+/// `None` if that is history. If a further one comes to nothing, the incident of the first is still to be closed.
+fn opened_by(
+    tx: &Tx<'_>,
+    fingerprint: Fingerprint,
+    to: &Target,
+    latest: Option<i64>,
+) -> Result<Option<i64>, StoreError> {
     let mut statement = tx.conn.prepare_cached(
         "SELECT dedup.delivery FROM dedup LEFT JOIN delivery AS told ON told.id = dedup.delivery
          WHERE dedup.fingerprint = ?1 AND dedup.receiver = ?2 AND own = 0 AND ends_at IS NULL
              AND (told.id IS NULL OR told.state = 'delivered')",
     )?;
     let told = statement.query_row(params![fingerprint.0.cast_signed(), to.name.as_str()], |row| row.get(0));
-    Ok(told.optional()?)
+    Ok(told.optional()?.unwrap_or(latest))
 }
 
 /// What the deliveries to a fallback have in common.
