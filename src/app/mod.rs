@@ -69,8 +69,8 @@ pub struct App {
     live: Arc<Live>,
     generation: Generation,
     housekeeping: Housekeeping,
-    /// Notified when all attempts of a generation have ended.
-    workers_ended: Arc<Notify>,
+    /// Notified when receivers may be gone: after a reload, and when all attempts of a generation have ended.
+    departures: Arc<Notify>,
     draining: Arc<Draining>,
     reload_sender: mpsc::Sender<Reload>,
     reload_requests: mpsc::Receiver<Reload>,
@@ -109,7 +109,7 @@ impl App {
             live,
             generation,
             housekeeping,
-            workers_ended: Arc::default(),
+            departures: Arc::default(),
             draining: Arc::default(),
             reload_sender,
             reload_requests,
@@ -193,7 +193,7 @@ impl App {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(Reload(reply)) = self.reload_requests.recv() => {
-                    let result = self.reload(workers).await;
+                    let result = self.reload(workers);
                     if let Err(problems) = &result {
                         tracing::error!(%problems, "routes.yaml was not reloaded; the one before stays in force");
                     }
@@ -209,8 +209,7 @@ impl App {
                         () = shutdown.cancelled() => return,
                     }
                 }
-                // What a receiver that is gone had in hand until now is left behind.
-                () = self.workers_ended.notified() => {
+                () = self.departures.notified() => {
                     tokio::select! {
                         () = self.take_over() => (),
                         () = shutdown.cancelled() => return,
@@ -221,10 +220,11 @@ impl App {
     }
 
     fn start_workers(&self, workers: &TaskTracker) {
-        let (all_ended, workers_ended) = (self.generation.run(&self.shared), self.workers_ended.clone());
+        let (all_ended, departures) = (self.generation.run(&self.shared), self.departures.clone());
         workers.spawn(async move {
             all_ended.await;
-            workers_ended.notify_one();
+            // What a receiver that is gone had in hand until now is left behind.
+            departures.notify_one();
         });
     }
 
@@ -239,7 +239,7 @@ impl App {
 
     /// Loads routes.yaml and switches to it. Workers of before finish what they have in hand; leases keep the two from
     /// sending the same delivery.
-    async fn reload(&mut self, workers: &TaskTracker) -> Result<(), String> {
+    fn reload(&mut self, workers: &TaskTracker) -> Result<(), String> {
         let loaded = (self.load)().inspect_err(|_| self.shared.metrics.config_refused())?;
         let healths = self.generation.healths();
         let next = Generation::new(&loaded.config, &self.shared, Some(&self.generation), healths);
@@ -249,7 +249,8 @@ impl App {
         self.start_workers(workers);
         self.shared.metrics.config_loaded(loaded.hash, self.shared.clock.now());
         tracing::info!(receivers = loaded.config.receivers.len(), "routes.yaml reloaded");
-        self.take_over().await;
+        // Not here: it may take long, and whoever asked for the reload waits, and so does a shutdown.
+        self.departures.notify_one();
         Ok(())
     }
 }

@@ -62,10 +62,15 @@ impl FallbackTimer {
 
     /// Works until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        while !stop.is_cancelled() {
-            self.look().await;
+        loop {
+            // A storm falls back in many pieces, each of them whole in the store: whoever comes next goes on from there.
             tokio::select! {
-                () = stop.cancelled() => (),
+                biased;
+                () = stop.cancelled() => return,
+                () = self.look() => (),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
                 () = self.shared.clock.sleep(EVERY) => (),
             }
         }

@@ -167,6 +167,7 @@ macro_rules! conformance_tests {
             a_dead_letter_is_told_to_the_fallback_at_once, what_fails_for_too_long_is_told_once_and_goes_on,
             what_waits_behind_a_failing_one_falls_back_by_its_own_age, what_waits_for_a_receiver_that_is_stuck_falls_back,
             waiting_for_a_receiver_that_works_is_no_failure, one_alert_falls_back_into_its_group,
+            a_clock_set_back_does_not_silence_a_fallback, an_incident_is_closed_although_a_later_word_of_it_is_lost,
             a_group_falls_back_alert_by_alert, a_fallback_of_a_fallback_keeps_who_was_meant,
             who_stood_in_hears_of_the_end, who_knows_in_its_own_right_hears_of_the_end_once,
             who_is_told_late_hears_of_the_end_at_once, who_has_heard_the_whole_is_told_nothing,

@@ -337,3 +337,33 @@ pub(in crate::store) async fn a_clock_that_is_set_back_keeps_its_age(store: &dyn
     assert_eq!(falls_back(store, overdue("oncall", "slack", Some(3610), 3909)).await, 0);
     assert_eq!(falls_back(store, overdue("oncall", "slack", Some(3610), 3910)).await, 2);
 }
+
+pub(in crate::store) async fn a_clock_set_back_does_not_silence_a_fallback(store: &dyn Whole) {
+    store.post(vec![firing(1, 100)], &["oncall"], 9000).await;
+    assert_eq!(die(store, "oncall", "slack", 9000).await, Settled::FellBack);
+    store.deliver("slack", 9000).await;
+    store.clock_set_back(Duration::from_secs(5400), at(3600)).await.unwrap();
+    for (now, expected) in [(7199, Settled::Done), (7200, Settled::FellBack)] {
+        store.post(vec![firing(1, 100)], &["oncall"], now).await;
+        assert_eq!(die(store, "oncall", "slack", now).await, expected, "at {now}");
+    }
+}
+
+pub(in crate::store) async fn an_incident_is_closed_although_a_later_word_of_it_is_lost(store: &dyn Whole) {
+    store.post(vec![firing(1, 100)], &["slack"], 110).await;
+    assert_eq!(die(store, "slack", "oncall", 110).await, Settled::FellBack);
+    assert_eq!(store.deliver("oncall", 110).await, [(1, Reason::First)]);
+    store.post(vec![firing(1, 100)], &["slack"], 4000).await;
+    assert_eq!(die(store, "slack", "oncall", 4000).await, Settled::FellBack, "again after an hour");
+    let lost = store.take("oncall", 4000).await;
+    store.done(lost.lease, Outcome::Dead { error: "HTTP 400".to_owned(), fallback: None }, 4000).await;
+    store.post(vec![resolved(1, 100, 4100)], &["slack"], 4100).await;
+    assert_eq!(store.deliver("oncall", 4100).await, [(1, Reason::Resolved)]);
+    // Whom nothing of it has reached is not told of its end.
+    store.post(vec![firing(2, 100)], &["slack"], 5000).await;
+    assert_eq!(die(store, "slack", "quiet", 5000).await, Settled::FellBack);
+    let lost = store.take("quiet", 5000).await;
+    store.done(lost.lease, Outcome::Dead { error: "HTTP 400".to_owned(), fallback: None }, 5000).await;
+    store.post(vec![resolved(2, 100, 5100)], &["slack"], 5100).await;
+    assert_eq!(store.pending("quiet").await, 0);
+}

@@ -125,6 +125,9 @@ pub(super) fn clock_set_back(tx: &mut Tx<'_>, by: Duration, now: Timestamp) -> R
         )?
         .execute(params![by, now, LEASE_LEFT])?;
     // What was told in the future could otherwise not be told again before that.
+    for update in ["UPDATE stood_in SET at = ?1 WHERE at > ?1", "UPDATE receiver SET gone_at = ?1 WHERE gone_at > ?1"] {
+        tx.conn.prepare_cached(update)?.execute([now])?;
+    }
     let mut statement =
         tx.conn.prepare_cached("UPDATE dedup SET notified_at = ?1 WHERE notified_at > ?1 RETURNING fingerprint")?;
     for stored in statement.query_map([now], |row| row.get(0))? {

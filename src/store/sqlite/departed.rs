@@ -260,7 +260,13 @@ pub(super) fn forget(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
         .prepare_cached(
             "DELETE FROM receiver WHERE gone_at < ?1
              AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_leased
-                 WHERE receiver = name AND lease_until IS NOT NULL)",
+                 WHERE receiver = name AND lease_until IS NOT NULL)
+             AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_due
+                 WHERE receiver = name AND state = 'ready' AND lease_until IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_queued
+                 WHERE receiver = name AND state = 'queued')
+             AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_held
+                 WHERE receiver = name AND state = 'held')",
         )?
         .execute([now.as_microsecond() - REMEMBERED])?;
     Ok(())

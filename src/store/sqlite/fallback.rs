@@ -181,6 +181,7 @@ fn remember(
     }
     let told_by = if told.end.is_some() { rows.1 } else { rows.0.filter(|_| told.alert.is_some()) };
     if let Some(known) = told.remember {
+        let told_by = if known.ends_at.is_none() { opened_by(tx, told.fingerprint, to, told_by)? } else { told_by };
         tx.remember(told.fingerprint, to.name.as_str(), &Heard { known, own: false }, told_by)?;
         tx.facts.push(Fact::Forget(told.fingerprint));
     }
@@ -202,6 +203,23 @@ fn remember(
             ])?;
     }
     Ok(())
+}
+
+/// Whose end would mean that a fallback never heard that an alert fires: that of `latest`, unless one before it has arrived,
+/// `None` if that is history. If a further one comes to nothing, the incident of the first is still to be closed.
+fn opened_by(
+    tx: &Tx<'_>,
+    fingerprint: Fingerprint,
+    to: &Target,
+    latest: Option<i64>,
+) -> Result<Option<i64>, StoreError> {
+    let mut statement = tx.conn.prepare_cached(
+        "SELECT dedup.delivery FROM dedup LEFT JOIN delivery AS told ON told.id = dedup.delivery
+         WHERE dedup.fingerprint = ?1 AND dedup.receiver = ?2 AND own = 0 AND ends_at IS NULL
+             AND (told.id IS NULL OR told.state = 'delivered')",
+    )?;
+    let told = statement.query_row(params![fingerprint.0.cast_signed(), to.name.as_str()], |row| row.get(0));
+    Ok(told.optional()?.unwrap_or(latest))
 }
 
 /// What the deliveries to a fallback have in common.
@@ -270,21 +288,29 @@ pub(super) fn overdue(tx: &mut Tx<'_>, ask: &Overdue) -> Result<(usize, Vec<Fell
     Ok((found.len(), fell_back))
 }
 
-/// What has failed itself, and what waits behind such a one in its lane, with the error of that.
+/// What has failed itself. Like [`BEHIND`] it reads nothing that the fallback was told of: in an outage that may be much,
+/// and it is asked for every second.
+pub(super) const FAILED: &str = "SELECT id, error FROM delivery INDEXED BY delivery_failing_open
+     WHERE receiver = ?1 AND failing_since <= ?2 AND fallback = 'open' ORDER BY failing_since, id LIMIT ?3";
+
+/// What waits behind such a one in its lane, with the error of that. If nothing has failed, nothing of what waits is read.
+pub(super) const BEHIND: &str = "SELECT behind.id, head.error FROM delivery AS behind INDEXED BY delivery_queued_open
+     CROSS JOIN delivery AS head INDEXED BY delivery_one_ready ON head.lane = behind.lane AND head.state = 'ready'
+     WHERE behind.receiver = ?1 AND behind.state = 'queued' AND behind.fallback = 'open' AND head.failing_since <= ?2
+         AND behind.since <= CASE WHEN EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_failing
+             WHERE receiver = ?1 AND failing_since <= ?2) THEN ?2 END
+     ORDER BY behind.since, behind.id LIMIT ?3";
+
 fn held_up(tx: &Tx<'_>, ask: &Overdue, before: Timestamp) -> Result<Vec<(i64, String)>, StoreError> {
-    let mut statement = tx.conn.prepare_cached(
-        "SELECT id, error FROM (
-             SELECT id, error FROM delivery INDEXED BY delivery_failing
-             WHERE receiver = ?1 AND failing_since <= ?2 AND fallback = 'open'
-             UNION ALL
-             SELECT behind.id, head.error FROM delivery AS head INDEXED BY delivery_failing
-             JOIN delivery AS behind INDEXED BY delivery_queued
-                 ON behind.receiver = head.receiver AND behind.lane = head.lane AND behind.state = 'queued'
-             WHERE head.receiver = ?1 AND head.failing_since <= ?2 AND behind.since <= ?2 AND behind.fallback = 'open')
-         ORDER BY id LIMIT ?3",
-    )?;
-    let found = statement.query_map(params![ask.receiver.as_str(), before.as_microsecond(), AT_ONCE], error_of)?;
-    Ok(found.collect::<Result<_, _>>()?)
+    for select in [FAILED, BEHIND] {
+        let mut statement = tx.conn.prepare_cached(select)?;
+        let found = statement.query_map(params![ask.receiver.as_str(), before.as_microsecond(), AT_ONCE], error_of)?;
+        let found: Vec<_> = found.collect::<Result<_, _>>()?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// Whatever waits, with the last error that the receiver has met.

@@ -8,9 +8,13 @@ ALTER TABLE delivery ADD COLUMN failing_since INTEGER CHECK (failing_since IS NU
 -- Of a delivery to a fallback: whom it was meant for, the first of a chain, and why that one did not get it.
 ALTER TABLE delivery ADD COLUMN fallback_for TEXT;
 ALTER TABLE delivery ADD COLUMN fallback_why TEXT CHECK ((fallback_why IS NULL) = (fallback_for IS NULL));
--- What may fall back because its receiver is down, in the order of age; what fails by itself.
+-- What may fall back because its receiver is down, in the order of age; what fails by itself; what of that, and of what
+-- waits behind it, may fall back yet.
 CREATE INDEX delivery_falls_back ON delivery (receiver, since) WHERE fallback = 'open' AND state IN ('queued', 'ready');
 CREATE INDEX delivery_failing ON delivery (receiver, failing_since) WHERE failing_since IS NOT NULL;
+CREATE INDEX delivery_failing_open ON delivery (receiver, failing_since)
+    WHERE failing_since IS NOT NULL AND fallback = 'open';
+CREATE INDEX delivery_queued_open ON delivery (receiver, since) WHERE state = 'queued' AND fallback = 'open';
 
 -- 0: the receiver stood in for another one, no route named it.
 ALTER TABLE dedup ADD COLUMN own INTEGER NOT NULL DEFAULT 1 CHECK (own IN (0, 1));

@@ -1,5 +1,6 @@
 //! Fallbacks in SQLite: many at once, all or nothing, what a crash leaves, what cannot be read.
 
+use super::super::fallback::{BEHIND, FAILED};
 use super::{Fixture, cache, open};
 use crate::notification::Reason;
 use crate::store::conformance::{DELIVERED, Words, at, contents, dead, firing, intake, listed, overdue, resolved};
@@ -42,6 +43,28 @@ async fn many_fall_back_in_pieces() {
     assert_eq!(fixture.store.fall_back(overdue("oncall", "slack", Some(110), 9000)).await.unwrap(), []);
     check_told(&fixture, 1000).await;
     assert_eq!(fixture.store.pending("oncall").await, 2 * MANY);
+}
+
+#[test]
+fn what_was_told_is_not_read_again_every_second() {
+    let fixture = Fixture::new();
+    let backdoor = fixture.backdoor();
+    let plan = |select: &str| -> Vec<String> {
+        let mut statement = backdoor.prepare(&format!("EXPLAIN QUERY PLAN {select}")).unwrap();
+        let steps = statement.query_map(("oncall", 1, 50), |row| row.get(3)).unwrap();
+        steps.collect::<Result<_, _>>().unwrap()
+    };
+    // Nothing is sorted, and the outermost loop is over open deliveries that are old enough.
+    assert_eq!(plan(FAILED), ["SEARCH delivery USING INDEX delivery_failing_open (receiver=? AND failing_since<?)"]);
+    assert_eq!(
+        plan(BEHIND),
+        [
+            "SEARCH behind USING INDEX delivery_queued_open (receiver=? AND since<?)",
+            "SCALAR SUBQUERY 1",
+            "SEARCH delivery USING COVERING INDEX delivery_failing (receiver=? AND failing_since<?)",
+            "SEARCH head USING INDEX delivery_one_ready (lane=?)",
+        ]
+    );
 }
 
 #[tokio::test]
