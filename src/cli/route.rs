@@ -12,6 +12,7 @@ use super::check::show;
 use crate::alert::Labels;
 use crate::config::{ConfigError, Options, load};
 use crate::route::matcher::{Op, parse_one};
+use crate::yaml::plain;
 use crate::yaml::problem::summary;
 
 /// Says which receivers an alert with these labels reaches.
@@ -64,7 +65,8 @@ pub fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Resu
     if let Some(expected) = verify
         && expected.split(',').map(str::trim).ne(names.split(','))
     {
-        writeln!(err, "error: {labels} reaches `{names}`, expected `{expected}`")?;
+        let message = format!("{labels} reaches `{names}`, expected `{expected}`");
+        writeln!(err, "error: {}", plain(&message))?;
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
