@@ -156,10 +156,7 @@ pub fn show(problems: &[Problem], file: &str, err: &mut dyn Write) -> std::io::R
 }
 
 /// The same for problems of several files. Nobody reads more than [`MOST_SHOWN`]; JSON has them all.
-fn show_some<'p>(
-    problems: impl Iterator<Item = (&'p str, &'p Problem)>,
-    err: &mut dyn Write,
-) -> std::io::Result<()> {
+fn show_some<'p>(problems: impl Iterator<Item = (&'p str, &'p Problem)>, err: &mut dyn Write) -> std::io::Result<()> {
     let mut left = 0;
     for (at, (file, problem)) in problems.enumerate() {
         if at < MOST_SHOWN { writeln!(err, "{}\n", problem.render(file))? } else { left += 1 }

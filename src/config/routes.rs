@@ -153,7 +153,11 @@ fn receivers(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Vec
         };
         match names.get(text) {
             Some(name) if receivers.contains(&name) => {
-                cx.warn_with(item.span, format!("the receiver {} is named twice", discreet(text)), "remove one of them");
+                cx.warn_with(
+                    item.span,
+                    format!("the receiver {} is named twice", discreet(text)),
+                    "remove one of them",
+                );
             }
             Some(name) => receivers.push(name),
             None => {

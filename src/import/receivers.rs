@@ -113,7 +113,8 @@ pub(super) fn import<'n>(
         let ours = our_names(name, integrations, &mut taken);
         if ours.len() == 1 && ours[0] != *name {
             let message = format!("the name {} is not taken here", discreet(name));
-            let hint = format!("the receiver is called {}: printable, at most {LONGEST_NAME} bytes", discreet(&ours[0]));
+            let hint =
+                format!("the receiver is called {}: printable, at most {LONGEST_NAME} bytes", discreet(&ours[0]));
             cx.warn_with(*span, message, hint);
         }
         for (number, ((stem, node), ours)) in integrations.iter().zip(&ours).enumerate() {
