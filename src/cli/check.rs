@@ -10,7 +10,11 @@ use report::Report;
 
 use crate::config::{Config, ConfigError, Options, load};
 use crate::rules::{self, RuleSet, Verdict};
+use crate::yaml::plain;
 use crate::yaml::problem::{InFile, Problem, Severity, count, summary};
+
+/// How many problems are shown as text.
+const MOST_SHOWN: usize = 100;
 
 /// Says everything that is wrong with routes.yaml, and where.
 #[derive(Debug, clap::Args)]
@@ -82,18 +86,29 @@ fn check_rules(paths: &[PathBuf], config: Option<&Config>, file: &Path, report: 
     match rules::load(paths) {
         Ok(rules) => {
             let verdict = config.map(|config| rules::check(&rules, config, &file.display().to_string()));
+            let is_empty = rules.alerts().is_empty();
             report.add(rules, verdict);
+            if is_empty {
+                report.rules.push(no_alert(paths));
+            }
         }
         Err(error) => report.rules = error.problems,
     }
 }
 
+/// A check of nothing finds nothing; that is mostly a wrong path.
+fn no_alert(paths: &[PathBuf]) -> InFile {
+    let file = paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+    let message = format!("no alert in {file}: nothing to check");
+    let hint = Some("name files or folders that have rules with `alert`".to_owned());
+    InFile { file, problems: vec![Problem { severity: Severity::Warning, message, place: None, hint }] }
+}
+
 fn text(report: &Report, config: Option<&Config>, out: &mut dyn Write, err: &mut dyn Write) -> std::io::Result<()> {
-    let name = &report.file;
-    show(&report.routes, name, err)?;
-    for InFile { file, problems } in &report.rules {
-        show(problems, file, err)?;
-    }
+    let name = &plain(&report.file);
+    let routes = report.routes.iter().map(|problem| (&*report.file, problem));
+    let rules = report.rules.iter().flat_map(|file| file.problems.iter().map(|problem| (&*file.file, problem)));
+    show_some(routes.chain(rules), err)?;
     match config {
         Some(config) => {
             let receivers = count(config.receivers.len(), "receiver");
@@ -137,7 +152,16 @@ fn landings(rules: &RuleSet, verdict: &Verdict, said: &str) -> String {
 /// # Errors
 /// If `err` cannot be written.
 pub fn show(problems: &[Problem], file: &str, err: &mut dyn Write) -> std::io::Result<()> {
-    problems.iter().try_for_each(|problem| writeln!(err, "{}\n", problem.render(file)))
+    show_some(problems.iter().map(|problem| (file, problem)), err)
+}
+
+/// The same for problems of several files. Nobody reads more than [`MOST_SHOWN`]; JSON has them all.
+fn show_some<'p>(problems: impl Iterator<Item = (&'p str, &'p Problem)>, err: &mut dyn Write) -> std::io::Result<()> {
+    let mut left = 0;
+    for (at, (file, problem)) in problems.enumerate() {
+        if at < MOST_SHOWN { writeln!(err, "{}\n", problem.render(file))? } else { left += 1 }
+    }
+    if left > 0 { writeln!(err, "and {left} more\n") } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -189,6 +213,27 @@ route: {receivers: [a], routes: [{matchers: [x=y]}]}
         let (mut out, mut err) = (Vec::new(), Vec::new());
         assert_eq!(run(args, &mut out, &mut err).unwrap(), ExitCode::SUCCESS);
         assert_eq!(String::from_utf8(out).unwrap(), "routes.yaml: 3 receivers, 4 routes, no problems\n");
+    }
+
+    #[test]
+    fn rules_without_an_alert_are_a_warning() {
+        let record = "groups: [{name: g, rules: [{record: a, expr: b}]}]";
+        let folder = folder(&[("routes.yaml", PLAIN), ("rules.yaml", record)]);
+        let mut args = args(&folder.path().join("routes.yaml"), true, true);
+        args.rules = vec![folder.path().join("rules.yaml")];
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        assert_eq!(run(args, &mut out, &mut err).unwrap(), ExitCode::FAILURE);
+        let err = String::from_utf8(err).unwrap();
+        assert!(err.contains("warning: no alert in ") && err.contains("rules.yaml: nothing to check"), "{err}");
+    }
+
+    #[test]
+    fn a_hundred_problems_are_enough() {
+        let names = (0..150).map(|number| format!("n{number}")).collect::<Vec<_>>().join(", ");
+        let text = format!("{}\ndedup: {{{names}}}\n", PLAIN.trim_end());
+        let (code, _, err) = check(&[("routes.yaml", &text)], false, true);
+        assert_eq!((code, err.matches("error: ").count()), (ExitCode::FAILURE, 99), "{err}");
+        assert!(err.ends_with("\nand 51 more\n\nroutes.yaml: 150 errors, 1 warning\n"), "{err}");
     }
 
     #[test]

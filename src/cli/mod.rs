@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::yaml::plain_lines;
+
 /// Alertmanager webhook receiver and alert router
 #[derive(Debug, Parser)]
 #[command(name = "alertrouter", version, max_term_width = 100)]
@@ -63,12 +65,45 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         // Nothing can be done if stderr is gone too.
-        let _ = writeln!(err, "error: {error:#}");
+        let _ = writeln!(err, "error: {}", plain_lines(&in_words(&error)));
         ExitCode::FAILURE
     })
+}
+
+/// What failed and why; a cause that is told already is not repeated.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+        words.push_str("the output could not be written");
+    }
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.ends_with(&cause) {
+            words = words + ": " + &cause;
+        }
+    }
+    words
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Options, load};
+
+    #[test]
+    fn errors_are_told_once_and_plainly() {
+        let missing = load("no\u{1b}where.yaml".as_ref(), &Options::default()).unwrap_err().into();
+        let expected = "cannot read no\\u{1b}where.yaml: No such file or directory (os error 2)";
+        assert_eq!(plain_lines(&in_words(&missing)), expected);
+        let wrapped = anyhow::Error::new(io::Error::other("why")).context("what");
+        assert_eq!(in_words(&wrapped), "what: why");
+        let full = io::Error::from_raw_os_error(28).into();
+        assert!(in_words(&full).starts_with("the output could not be written: No space left"), "{}", in_words(&full));
+    }
 }

@@ -26,6 +26,7 @@ use crate::routetest::{Case, junit};
 use crate::rules::{self, RuleSet};
 use crate::store::sqlite::{self, SqliteStore};
 use crate::yaml::problem::InFile;
+use crate::yaml::{plain, plain_lines};
 
 /// Runs tests of routes.yaml.
 #[derive(Debug, clap::Args)]
@@ -49,21 +50,27 @@ pub struct Args {
 }
 
 /// Runs the tests. Failures go to `err`, everything else to `out`. The exit code is 1 if a test fails, a file cannot be
-/// used, or too few routes are reached.
+/// used, or too few routes are reached; 2 if `--run` and `--coverage` with a number are given together.
 ///
 /// # Errors
 /// If no store can be made in the temporary folder, or `out`, `err` or the JUnit file cannot be written.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    if args.run.is_some() && args.coverage.is_some_and(|percent| percent > 0) {
+        writeln!(err, "error: --run leaves tests out, so --coverage=PERCENT cannot ask for enough; use one of them")?;
+        return Ok(ExitCode::from(2));
+    }
     let mut session = Session { args, routes: Vec::new(), rules: HashMap::new() };
     let mut reports = Vec::with_capacity(args.files.len());
     for path in &args.files {
         let name = path.display().to_string();
-        writeln!(out, "Unit Testing:  {name}")?;
+        writeln!(out, "Unit Testing:  {}", plain(&name))?;
         let report = FileReport { tests: session.test(path)?, name };
-        if report.has_passed() {
+        if report.tests.as_ref().is_ok_and(Vec::is_empty) {
+            writeln!(out, "  no tests\n")?;
+        } else if report.has_passed() {
             writeln!(out, "  SUCCESS\n")?;
         } else {
-            write!(err, "  FAILED:\n{}\n", report.failures())?;
+            write!(err, "  FAILED:\n{}\n", plain_lines(&report.failures()))?;
         }
         reports.push(report);
     }
@@ -71,15 +78,15 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Res
     if let Some(percent) = args.coverage {
         has_passed &= session.coverage(percent, out, err)?;
     }
-    if let Some(path) = &args.junit {
-        std::fs::write(path, junit::render(&reports))
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-    }
     let nothing_ran = reports.iter().all(|report| report.tests.as_ref().is_ok_and(Vec::is_empty));
     if nothing_ran {
         writeln!(err, "error: no test has a name that --run matches")?;
     }
     writeln!(out, "{}", report::summary(&reports))?;
+    if let Some(path) = &args.junit {
+        std::fs::write(path, junit::render(&reports))
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
     Ok(if has_passed && !nothing_ran { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -128,7 +135,10 @@ impl Session<'_> {
     fn read(&mut self, path: &Path) -> Result<(Vec<Case>, &mut Routes), Vec<String>> {
         let args = self.args;
         let name = path.display().to_string();
-        let bytes = file::read(path).map_err(|error| vec![format!("cannot read {name}: {error}")])?;
+        // `--coverage 50` is read as a file of that name.
+        let percent = args.coverage == Some(0) && name.parse::<u8>().is_ok();
+        let hint = if percent { format!("; did you mean --coverage={name}?") } else { String::new() };
+        let bytes = file::read(path).map_err(|error| vec![format!("cannot read {name}: {error}{hint}")])?;
         let draft = file::open(&bytes).map_err(|problem| vec![problem.render(&name)])?;
         let beside = |file: &str| path.parent().unwrap_or(Path::new("")).join(file);
         let rules = self.rules(draft.rule_files().into_iter().map(beside));
@@ -138,7 +148,8 @@ impl Session<'_> {
         let world = World { routes: &routes.name, receivers: names.as_deref(), rules: (*rules).as_ref().ok() };
         let cases = draft.cases(&world);
         let problems = cases.as_ref().err().into_iter().flatten().map(|problem| problem.render(&name) + "\n");
-        let why_no_routes = routes.config.as_ref().err().into_iter().flatten().cloned();
+        // What is wrong with the routes can wait: which ones are meant may be what is wrong here.
+        let why_no_routes = routes.config.as_ref().err().filter(|_| cases.is_ok()).into_iter().flatten().cloned();
         let why_no_rules = (*rules).as_ref().err().into_iter().flatten().cloned();
         let lines: Vec<String> = problems.chain(why_no_routes).chain(why_no_rules).collect();
         match cases {

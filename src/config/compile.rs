@@ -1,5 +1,6 @@
 //! From the tree of the file to what the program uses.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Config;
@@ -7,8 +8,9 @@ use super::places;
 use super::receivers::{self, Names};
 use super::routes;
 use super::secret::Secrets;
-use crate::route::Tree;
-use crate::yaml::{Context, Fields, Node, Note, Span};
+use crate::route::matcher::Matcher;
+use crate::route::{Route, Tree};
+use crate::yaml::{Context, Fields, Node, Note, Span, Value, discreet};
 
 const ELSEWHERE: &str = "leave it in alertmanager.yml";
 const NOTES: [Note; 8] = [
@@ -43,7 +45,7 @@ pub(super) fn config(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>) -
         None
     };
     let dedup = match fields.take_with_key(cx, "dedup") {
-        Some((span, node)) => dedup(cx, node, span),
+        Some((span, node)) => dedup(cx, node, span, root.as_ref()),
         None => Some(Dedup { ignore_labels: Vec::new(), settle: SETTLE }),
     };
     fields.close(cx, &NOTES);
@@ -55,10 +57,14 @@ pub(super) fn config(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>) -
     Some(Config { tree: Tree { root }, receivers: receivers?, ignore_labels, settle, matchers })
 }
 
-fn dedup(cx: &mut Context<'_>, node: &Node, at: Span) -> Option<Dedup> {
+fn dedup(cx: &mut Context<'_>, node: &Node, at: Span, root: Option<&Route>) -> Option<Dedup> {
     let mut fields = Fields::open(cx, node, at, "`dedup`")?;
     let ignore_labels = match fields.take(cx, "ignore_labels") {
-        Some(node) => cx.texts(node, "`ignore_labels`", "[prometheus_replica]"),
+        Some(node) => {
+            let labels = cx.texts(node, "`ignore_labels`", "[prometheus_replica]");
+            warn_of_labels(cx, node, root);
+            labels
+        }
         None => Some(Vec::new()),
     };
     let settle = match fields.take(cx, "settle") {
@@ -67,4 +73,23 @@ fn dedup(cx: &mut Context<'_>, node: &Node, at: Span) -> Option<Dedup> {
     };
     fields.close(cx, &[]);
     Some(Dedup { ignore_labels: ignore_labels?, settle: settle? })
+}
+
+/// Warns of labels that are named twice, and of those that decide where an alert goes: of two alerts that differ in such a
+/// label only the first would be told, wherever the other belongs.
+fn warn_of_labels(cx: &mut Context<'_>, node: &Node, root: Option<&Route>) {
+    let Value::List(items) = &node.value else { return };
+    let matched: HashSet<&str> =
+        root.into_iter().flat_map(Route::walk).flat_map(|route| &route.matchers).map(Matcher::name).collect();
+    let mut seen = HashSet::new();
+    for item in items {
+        let Value::Scalar(label) = &item.value else { continue };
+        if !seen.insert(label) {
+            cx.warn_with(item.span, format!("the label {} is named twice", discreet(label)), "remove one of them");
+        } else if matched.contains(label.as_str()) {
+            let message = format!("a route asks for the label {}, which is ignored here", discreet(label));
+            let hint = "alerts that differ only in it count as one, although they may belong to different receivers";
+            cx.warn_with(item.span, message, hint);
+        }
+    }
 }

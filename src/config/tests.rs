@@ -211,7 +211,7 @@ fn files_that_are_none() {
         b"a:\n\t- b\n",
         "f:2:2: error: cannot be read as YAML: tabs disallowed within this context (block indentation); indent with spaces",
     );
-    check(b"a: [\n", "f:1:4: error: cannot be read as YAML: unclosed bracket '['; the mistake may be in a line above");
+    check(b"a: [\n", "f:1:4: error: cannot be read as YAML: unclosed bracket '['");
 }
 
 #[test]
@@ -751,4 +751,16 @@ fn routes_that_no_alert_reaches_are_found() {
                  alerts";
     check("{matchers: [n=1], routes: [{matchers: [n=~1|2], receivers: []}]}", "{matchers: [n=2]}", &[child]);
     check("{matchers: [n=1], routes: [{matchers: [n=~1|2], repeat_interval: 1h}]}", "{matchers: [n=2]}", &[]);
+}
+
+#[test]
+fn ignored_labels_are_held_against_the_routes() {
+    check_route(
+        "route: {receivers: [a], routes: [{matchers: [x=y]}]}\ndedup: {ignore_labels: [r, x, r]}",
+        &[
+            "f:3:28: warning: a route asks for the label `x`, which is ignored here; alerts that differ only in it count \
+             as one, although they may belong to different receivers",
+            "f:3:31: warning: the label `r` is named twice; remove one of them",
+        ],
+    );
 }

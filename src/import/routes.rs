@@ -105,12 +105,15 @@ fn drop_at_the_end(cx: &mut Context<'_>, node: &Node, root: &mut Route) {
     if root.receivers.as_ref().is_none_or(|receivers| !receivers.is_empty()) {
         return;
     }
-    let hint = "the last route, `receivers: []`, goes on doing so; remove it to hear of them";
-    cx.warn_with(node.span, "what no route takes is dropped: the root's receiver has no integrations", hint);
     // What inherited nobody must not inherit the receiver that the root is given.
     for route in root.routes.iter_mut().filter(|route| route.receivers.is_none()) {
         route.receivers = Some(Vec::new());
     }
+    if root.routes.iter().any(|route| route.matchers.is_empty() && !route.continues) {
+        return;
+    }
+    let hint = "the last route, `receivers: []`, goes on doing so; remove it to hear of them";
+    cx.warn_with(node.span, "what no route takes is dropped: the root's receiver has no integrations", hint);
     let comment = "Drops what no route above takes, as before: the root's receiver had no integrations. Without this \
                    route the root's `receivers` hear of it.";
     root.routes.push(Route { comments: vec![comment.to_owned()], receivers: Some(Vec::new()), ..Route::default() });
@@ -208,8 +211,11 @@ impl Walk<'_, '_> {
     }
 
     fn repeat_interval(&mut self, cx: &mut Context<'_>, node: &Node) -> Option<String> {
-        // Zero is refused by Alertmanager, too.
-        let interval = cx.duration(node, "`repeat_interval`", Duration::from_millis(1)..=Duration::MAX)?;
+        let interval = cx.duration(node, "`repeat_interval`", Duration::ZERO..=Duration::MAX)?;
+        if interval.is_zero() {
+            cx.error_with(node.span, "`repeat_interval` must be longer than 0s", "Alertmanager refuses it, too");
+            return None;
+        }
         self.shortest = self.shortest.min(interval);
         if interval > YEAR {
             cx.warn_with(node.span, "`repeat_interval` is a year at most here", "`0s` never repeats");

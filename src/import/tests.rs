@@ -389,7 +389,7 @@ fn intervals() {
     check("90s", "repeat_interval: 90s\n");
     check("2y", "repeat_interval: 1y\n");
     check("2y", "warning: `repeat_interval` is a year at most here; `0s` never repeats");
-    check("0s", "error: `repeat_interval` must be between 1ms");
+    check("0s", "error: `repeat_interval` must be longer than 0s");
     check("1.5h", "error: `repeat_interval`: a duration is made of whole numbers");
 }
 
@@ -469,7 +469,7 @@ fn what_is_no_such_file() {
     );
     check(
         "route: {}\n---\nroute: {}",
-        "f:3:1: error: cannot be read as YAML: only single YAML document expected but multiple found; the mistake may be in a line above\n",
+        "f:3:1: error: cannot be read as YAML: only single YAML document expected but multiple found; remove `---` and what follows it\n",
     );
     check(
         "route: {receiver: {{ .Values.x }}}",

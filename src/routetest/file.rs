@@ -369,7 +369,7 @@ tests:
         check("tests:", &["f:1:1: error: `tests` has no value; give it one, or remove the key"]);
         check("tests: []", &["f:1:8: error: `tests` must not be empty; a file that tests nothing would always pass"]);
         check("tests: {}", &["f:1:8: error: `tests` must be a list, and this is a map; write `- name: …`"]);
-        let unclosed = "cannot be read as YAML: unclosed bracket '['; the mistake may be in a line above";
+        let unclosed = "cannot be read as YAML: unclosed bracket '['";
         check("tests: [", &[&format!("f:1:8: error: {unclosed}")]);
         check_case(
             "steps: [{at: 0s, status: firing}]",

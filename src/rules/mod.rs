@@ -190,11 +190,6 @@ fn error(message: String, hint: Option<&str>) -> Problem {
     Problem { severity: Severity::Error, message, place: None, hint: hint.map(str::to_owned) }
 }
 
-/// `text` without anything that a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
-}
-
 /// `12 alerts in 3 files`.
 #[must_use]
 pub fn describe(rules: &RuleSet) -> String {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::find::Candidate;
 use super::known::Known;
-use super::{ALERT_NAME, AlertingRule, Label, LabelValue, error, expression, plain};
+use super::{ALERT_NAME, AlertingRule, Label, LabelValue, error, expression};
 use crate::yaml::problem::Problem;
-use crate::yaml::{self, Context, Documents, Fields, Limits, Node, Shown, Value, quote};
+use crate::yaml::{self, Context, Documents, Fields, Limits, Node, Shown, Value, plain, quote};
 
 /// What a file holds.
 #[derive(Debug, Default)]

@@ -20,7 +20,7 @@ use std::path::Path;
 pub(crate) use fields::{Fields, Note, Rest};
 pub(crate) use node::{Node, Span, Value};
 pub(crate) use plain::may_be_secret;
-pub use plain::plain;
+pub use plain::{plain, plain_lines};
 use problem::{Place, Problem, Severity};
 pub(crate) use source::Shown;
 use source::Source;
@@ -116,11 +116,18 @@ fn syntax_problem(text: &str, error: &node::SyntaxError, shown: Shown) -> Proble
         let start = source.offset(line, column);
         Place { line: source.line(start), ..source.place(Span { start, end: start }) }
     });
-    let hint = match &error.message {
-        message if message.contains("tab") => "indent with spaces",
-        message if message.contains("too complex") => "use fewer aliases, or nest less deeply",
-        _ => "the mistake may be in a line above",
+    let says = |words: &str| error.message.contains(words);
+    let hint = if says("tab") {
+        Some("indent with spaces")
+    } else if says("too complex") {
+        Some("use fewer aliases, or nest less deeply")
+    } else if says("multiple found") {
+        Some("remove `---` and what follows it")
+    } else if says("unsupported tag") || says("unknown value") || place.as_ref().is_some_and(|place| place.line == 1) {
+        None
+    } else {
+        Some("the mistake may be in a line above")
     };
     let message = format!("cannot be read as YAML: {}", error.message);
-    Problem { severity: Severity::Error, message, place, hint: Some(hint.to_owned()) }
+    Problem { severity: Severity::Error, message, place, hint: hint.map(str::to_owned) }
 }

@@ -12,7 +12,13 @@ pub fn plain(text: &str) -> String {
     escaped(text, |_| false)
 }
 
-/// The same, and tabs stay what they are.
+/// The same for several lines.
+#[must_use]
+pub fn plain_lines(text: &str) -> String {
+    escaped(text, |c| c == '\n')
+}
+
+/// The same for one line, and tabs stay what they are.
 pub(super) fn plain_with_tabs(text: &str) -> String {
     escaped(text, |c| c == '\t')
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
+use super::plain::{plain, plain_with_tabs};
+
 /// Whether a problem stops the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -83,7 +85,7 @@ impl Problem {
         if let Some(hint) = &self.hint {
             let _ = write!(line, "; {hint}");
         }
-        line
+        plain(&line)
     }
 
     /// As rustc draws it: message, place, the line with a mark under it, hint.
@@ -93,22 +95,37 @@ impl Problem {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let mut group = level.primary_title(&*self.message).elements(std::iter::empty::<Origin<'_>>());
-        group = match &self.place {
-            None => group.element(Origin::path(file)),
-            Some(Place { line, column, excerpt, .. }) => {
+        let (file, message, hint) = (plain(file), plain(&self.message), self.hint.as_deref().map(plain));
+        let excerpt = self.place.as_ref().map(|place| place.excerpt.plain());
+        let mut group = level.primary_title(&*message).elements(std::iter::empty::<Origin<'_>>());
+        group = match self.place.as_ref().zip(excerpt.as_ref()) {
+            None => group.element(Origin::path(&*file)),
+            Some((Place { line, column, .. }, excerpt)) => {
                 // The place is given apart from the excerpt, which may be longer or shorter than the line.
                 let mark = AnnotationKind::Primary.span(excerpt.start..excerpt.end);
                 let snippet = Snippet::source(&*excerpt.text).line_start(*line).annotation(mark);
-                group.element(Origin::path(file).line(*line).char_column(*column)).element(snippet)
+                group.element(Origin::path(&*file).line(*line).char_column(*column)).element(snippet)
             }
         };
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &hint {
             group = group.element(Level::HELP.message(&**hint));
         }
         let text = Renderer::plain().render(&[group]);
         // The line that would hold the name of the excerpt's file, which stands above already.
         text.lines().filter(|line| line.trim() != ":::").collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Excerpt {
+    /// Without anything that a terminal would obey; the mark stays where it was.
+    fn plain(&self) -> Self {
+        // The mark may point behind the text: at the end of the line.
+        let inside = self.end.min(self.text.len());
+        let [before, marked, after] =
+            [&self.text[..self.start], &self.text[self.start..inside], &self.text[inside..]].map(plain_with_tabs);
+        let start = before.len();
+        let end = start + marked.len() + (self.end - inside);
+        Self { text: before + &marked + &after, start, end }
     }
 }
 
@@ -140,4 +157,30 @@ pub fn summary<'p>(problems: impl IntoIterator<Item = &'p Problem>) -> String {
 pub fn count(number: usize, word: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {word}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_of_it() {
+        let text = "a\u{1b}[2J\u{202e}: b\u{9b}2J\u{2028}".to_owned();
+        let start = text.find('b').unwrap();
+        let place = Place { line: 1, column: 9, end_column: None, excerpt: Excerpt { end: start + 1, start, text } };
+        let [message, hint] = ["bad\u{9b}2J", "no\u{1b}c"].map(str::to_owned);
+        let problem = Problem { severity: Severity::Error, message, place: Some(place), hint: Some(hint) };
+        for shown in [problem.one_line("f\u{1b}[31m"), problem.render("f\u{1b}[31m")] {
+            assert!(!shown.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{2028}']), "{shown:?}");
+        }
+        insta::assert_snapshot!(problem.render("f\u{1b}[31m"), @r"
+        error: bad\u{9b}2J
+         --> f\u{1b}[31m:1:9
+          |
+        1 | a\u{1b}[2J\u{202e}: b\u{9b}2J\u{2028}
+          |                     ^
+          |
+          = help: no\u{1b}c
+        ");
+    }
 }

@@ -13,6 +13,14 @@ const REDACTED: &str = "<redacted>";
 const WORDS: &str = " receivers name slack webhook_url pagerduty routing_key grafana token url webhook tags env file route \
                      routes matchers continue repeat_interval send_resolved rate_limit retry timeout dedup ";
 
+/// How long a line is shown in full, and how much of a longer one on both sides of where the mark begins; in bytes.
+const LONGEST_LINE: usize = 400;
+const BEFORE: usize = 60;
+const AFTER: usize = 140;
+
+/// Every so many bytes it is known how many characters stand before.
+const STEP: usize = 1024;
+
 /// How much of a file messages may show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shown {
@@ -29,7 +37,9 @@ pub(crate) struct Source<'a> {
     limit: Shown,
     /// Where each line begins.
     lines: Vec<usize>,
-    /// All scalars, sorted.
+    /// How many characters stand before each [`STEP`]: a file may be one long line with a problem at every word of it.
+    characters: Vec<usize>,
+    /// All scalars, sorted. None overlaps another.
     scalars: Vec<Span>,
     /// Those that are known to be no secrets. Everything else is not shown: a secret may stand under a misspelled key,
     /// in the wrong place or in a comment.
@@ -39,7 +49,11 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     pub(crate) fn new(text: &'a str, limit: Shown) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, limit, lines, scalars: Vec::new(), shown: HashSet::new() }
+        let mut characters = vec![0];
+        for step in text.as_bytes().chunks(STEP) {
+            characters.push(characters.last().copied().unwrap_or_default() + count(step));
+        }
+        Self { text, limit, lines, characters, scalars: Vec::new(), shown: HashSet::new() }
     }
 
     /// Learns where the scalars are.
@@ -75,8 +89,13 @@ impl<'a> Source<'a> {
     pub(crate) fn position(&self, at: usize) -> (usize, usize) {
         let line = self.line(at);
         let start = self.lines.get(line - 1).copied().unwrap_or_default();
-        let column = self.text.get(start..at).map_or(0, |text| text.chars().count()) + 1;
-        (line, column)
+        (line, self.characters_before(at) - self.characters_before(start) + 1)
+    }
+
+    fn characters_before(&self, at: usize) -> usize {
+        let at = at.min(self.text.len());
+        let step = at / STEP;
+        self.characters.get(step).copied().unwrap_or_default() + count(&self.text.as_bytes()[step * STEP..at])
     }
 
     /// The byte of a line and column, both from 1.
@@ -91,10 +110,10 @@ impl<'a> Source<'a> {
     pub(crate) fn place(&self, span: Span) -> Place {
         let (line, column) = self.position(span.start);
         let start = self.lines.get(line - 1).copied().unwrap_or_default();
-        let length = self.text[start..].find('\n').unwrap_or(self.text.len() - start);
-        let end = start + self.text[start..start + length].trim_end_matches('\r').len();
-        let excerpt = self.shown_line(Span { start, end }, span);
-        let marked = self.text.get(span.start..span.end.min(end)).map_or(0, |text| text.chars().count());
+        let end = self.lines.get(line).map_or(self.text.len(), |next| next - 1);
+        let end = start + self.text[start..end].trim_end_matches('\r').len();
+        let excerpt = self.shown_part(Span { start, end }, span);
+        let marked = self.characters_before(span.end.min(end)).saturating_sub(self.characters_before(span.start));
         let end_column = (!self.is_redacted(span)).then_some(column + marked.max(1));
         Place { line, column, end_column, excerpt }
     }
@@ -102,8 +121,33 @@ impl<'a> Source<'a> {
     /// Whether any of it is blacked out.
     fn is_redacted(&self, span: Span) -> bool {
         let hidden = |scalar: &Span| !self.shown.contains(scalar);
-        let inside = |scalar: &&Span| scalar.start < span.end && scalar.end > span.start;
-        self.limit == Shown::WhatIsAllowed && self.scalars.iter().filter(inside).any(hidden)
+        self.limit == Shown::WhatIsAllowed && self.scalars_in(span).any(hidden)
+    }
+
+    /// The scalars of which any part is in a stretch.
+    fn scalars_in(&self, span: Span) -> impl Iterator<Item = &Span> {
+        let first = self.scalars.partition_point(|scalar| scalar.end <= span.start);
+        self.scalars[first..].iter().take_while(move |scalar| scalar.start < span.end)
+    }
+
+    /// The line; of a very long one only what is near the mark.
+    fn shown_part(&self, line: Span, target: Span) -> Excerpt {
+        if line.end - line.start <= LONGEST_LINE {
+            return self.shown_line(line, target);
+        }
+        let near = |at: usize| self.text.floor_char_boundary(at.clamp(line.start, line.end));
+        let part = Span { start: near(target.start.saturating_sub(BEFORE)), end: near(target.start + AFTER) };
+        let Excerpt { mut text, mut start, mut end } = self.shown_line(part, target);
+        if part.start > line.start {
+            text.insert(0, '…');
+            (start, end) = (start + '…'.len_utf8(), end + '…'.len_utf8());
+        }
+        if part.end < line.end {
+            // A mark that points behind the text, where a comment was left out, points at this.
+            end = if end > text.len() { text.len() + '…'.len_utf8() } else { end };
+            text.push('…');
+        }
+        Excerpt { text, start, end }
     }
 
     fn shown_line(&self, line: Span, target: Span) -> Excerpt {
@@ -135,8 +179,7 @@ impl<'a> Source<'a> {
             text.push_str(piece);
         };
         let mut at = line.start;
-        let on_line = |scalar: &&Span| scalar.start < line.end && scalar.end > line.start;
-        for scalar in self.scalars.iter().filter(on_line) {
+        for scalar in self.scalars_in(line) {
             let (from, to) = (scalar.start.max(at), scalar.end.min(line.end));
             self.gap(at, from, &mut push);
             if from < to {
@@ -191,6 +234,11 @@ impl<'a> Source<'a> {
         };
         found().unwrap_or(node.span)
     }
+}
+
+/// How many characters begin in there.
+fn count(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 /// The end of the mark: something must be marked, if only the end of the line.
@@ -275,6 +323,29 @@ mod tests {
         check("|\n  one\n  two three\n", "three", "three");
         // Folded: the whole scalar.
         check(">\n  one\n  two\n", "two", "one");
+    }
+
+    #[test]
+    fn of_a_long_line_what_is_near_is_shown() {
+        let items: Vec<String> = (0..200).map(|number| format!("é{number:04}")).collect();
+        let text = format!("[{}]", items.join(", "));
+        let root = node::parse(&text, 1000).unwrap();
+        let mut spans = Vec::new();
+        root.scalars(&mut spans);
+        for limit in [Shown::Everything, Shown::WhatIsAllowed] {
+            let mut source = Source::new(&text, limit);
+            source.learn(std::slice::from_ref(&root));
+            for (at, span) in spans.iter().enumerate().filter(|(at, _)| at % 2 == 0) {
+                source.show(*span);
+                let Place { column, end_column, excerpt, .. } = source.place(*span);
+                assert_eq!((column, end_column), (2 + 7 * at, Some(7 + 7 * at)));
+                assert_eq!(&excerpt.text[excerpt.start..excerpt.end], items[at], "{excerpt:?}");
+                assert!(excerpt.text.chars().count() < 400, "{excerpt:?}");
+                assert_eq!(limit == Shown::Everything, !excerpt.text.contains(REDACTED));
+            }
+            let whole = source.place(spans[100]).excerpt.text;
+            assert!(whole.starts_with('…') && whole.ends_with('…'), "{whole}");
+        }
     }
 
     #[test]

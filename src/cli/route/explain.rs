@@ -38,7 +38,7 @@ pub(super) fn draw(file: &str, labels: &Labels, explanation: &Explanation<'_>) -
     if !told.is_empty() {
         text.push('\n');
     }
-    text.chars().flat_map(plain).collect()
+    crate::yaml::plain_lines(&text)
 }
 
 /// A route's line.
@@ -140,11 +140,6 @@ fn cut(value: &str) -> String {
     let start: String = value.chars().take(LONGEST_VALUE).collect();
     let dots = if start.len() < value.len() { "…" } else { "" };
     format!("{start:?}{dots}")
-}
-
-/// What a terminal would obey is shown instead.
-fn plain(c: char) -> Vec<char> {
-    if c.is_control() && c != '\n' { c.escape_debug().collect() } else { vec![c] }
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@ mod vocabulary;
 use severity::Severities;
 
 use super::landing::{Landing, holds, landing, takes};
-use super::{ALERT_NAME, AlertingRule, RuleSet, plain};
+use super::{ALERT_NAME, AlertingRule, RuleSet};
 use crate::alert::Labels;
 use crate::config::{Config, MatcherAt};
 use crate::route::Route;
 use crate::route::matcher::Op;
 use crate::yaml::problem::{InFile, Place, Problem, Severity};
-use crate::yaml::{closest, quote};
+use crate::yaml::{closest, plain, quote};
 
 /// What came out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

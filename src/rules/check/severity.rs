@@ -4,9 +4,9 @@ use super::problem;
 use crate::alert::Labels;
 use crate::config::Config;
 use crate::route::matcher::{Matcher, Op};
-use crate::rules::{AlertingRule, LabelValue, Possible, plain};
+use crate::rules::{AlertingRule, LabelValue, Possible};
 use crate::yaml::problem::{Problem, Severity};
-use crate::yaml::{closest, quote};
+use crate::yaml::{closest, plain, quote};
 
 const SEVERITY: &str = "severity";
 

@@ -9,9 +9,9 @@ use super::problem;
 use crate::alert::Labels;
 use crate::config::MatcherAt;
 use crate::route::matcher::{Matcher, Op};
-use crate::rules::{ALERT_NAME, Possible, RuleSet, plain};
+use crate::rules::{ALERT_NAME, Possible, RuleSet};
 use crate::yaml::problem::{Problem, Severity};
-use crate::yaml::{closest, quote};
+use crate::yaml::{closest, plain, quote};
 
 /// Labels that scraping, exporters and `external_labels` usually bring: rules need not mention them.
 const USUAL: [&str; 20] = [

@@ -189,6 +189,11 @@ async fn junit() {
     let refused = said(&folder, &["test", "--junit", "nowhere/out.xml", "passes.yaml"]).await;
     assert_eq!(refused.code, Some(1));
     assert_eq!(refused.err, "error: nowhere/out.xml cannot be written: No such file or directory (os error 2)\n");
+    assert!(
+        refused.out.ends_with("1 file, 3 tests, 0 failed\n"),
+        "what was found is said all the same: {}",
+        refused.out
+    );
 }
 
 #[tokio::test]
@@ -215,4 +220,31 @@ async fn usage_errors_exit_2() {
     }
     // Without `=` the number would be a file.
     assert_eq!(said(&folder, &["test", "--coverage", "100"]).await.code, Some(1));
+}
+
+#[tokio::test]
+async fn arguments_that_do_not_fit_are_said() {
+    let folder = files();
+    let both = said(&folder, &["test", "--run", "page", "--coverage=50", "passes.yaml"]).await;
+    assert_eq!((both.code, both.out.as_str()), (Some(2), ""));
+    assert!(both.err.starts_with("error: --run leaves tests out"), "{}", both.err);
+
+    let apart = said(&folder, &["test", "--coverage", "50", "passes.yaml"]).await;
+    assert_eq!(apart.code, Some(1));
+    assert!(apart.err.contains("cannot read 50: No such file or directory (os error 2); did you mean --coverage=50?"));
+
+    let some = said(&folder, &["test", "--run", "over time", "passes.yaml", "fails.yaml"]).await;
+    assert!(
+        some.out.starts_with("Unit Testing:  passes.yaml\n  no tests\n\nUnit Testing:  fails.yaml\n"),
+        "{}",
+        some.out
+    );
+}
+
+#[tokio::test]
+async fn a_broken_test_file_says_nothing_of_the_routes() {
+    let folder = folder(&[("broken.yaml", BROKEN)]);
+    let broken = said(&folder, &["test", "broken.yaml"]).await;
+    assert_eq!(broken.code, Some(1));
+    assert!(broken.err.contains("unknown key `recievers`") && !broken.err.contains("routes.yaml"), "{}", broken.err);
 }
