@@ -172,7 +172,7 @@ macro_rules! conformance_tests {
             who_stood_in_hears_of_the_end, who_knows_in_its_own_right_hears_of_the_end_once,
             who_is_told_late_hears_of_the_end_at_once, who_has_heard_the_whole_is_told_nothing,
             an_end_falls_back_only_where_somebody_has_to_act, a_fallback_without_resolves_is_told_of_none,
-            the_copies_of_a_dead_letter_are_told_once_an_hour, a_fallback_that_died_was_never_told, what_falls_back_ends_holding,
+            the_copies_of_a_dead_letter_are_told_once_an_hour, a_fallback_that_died_was_never_told, every_episode_falls_back_with_its_end, what_falls_back_ends_holding,
             a_lost_lease_tells_nobody, a_clock_that_is_set_back_keeps_its_age,
             what_waits_for_a_departed_receiver_goes_to_its_fallback, without_a_fallback_it_becomes_dead_letters,
             the_next_fallback_that_is_there_inherits, what_has_fallen_back_does_not_go_twice,

@@ -301,6 +301,28 @@ pub(in crate::store) async fn a_fallback_that_died_was_never_told(store: &dyn Wh
     assert_eq!(die(store, "oncall", "slack", 120).await, Settled::FellBack, "it has not stood in yet");
 }
 
+pub(in crate::store) async fn every_episode_falls_back_with_its_end(store: &dyn Whole) {
+    // It fires, ends and fires again while the receiver is down.
+    store.post(vec![firing(1, 100)], &["slack"], 110).await;
+    store.post(vec![resolved(1, 100, 200)], &["slack"], 210).await;
+    store.post(vec![firing(1, 300)], &["slack"], 310).await;
+    for (now, expected) in [(410, Reason::First), (510, Reason::Resolved), (610, Reason::Refired)] {
+        assert_eq!(falls_back(store, overdue("slack", "oncall", Some(0), now)).await, 1);
+        assert_eq!(store.deliver("oncall", now).await, [(1, expected)]);
+    }
+    store.post(vec![resolved(1, 300, 700)], &[], 710).await;
+    assert_eq!(store.deliver("oncall", 710).await, [(1, Reason::Resolved)]);
+    // Or the receiver is back in between: then the end of the second episode is the end of the first.
+    store.post(vec![firing(2, 1000)], &["slack"], 1010).await;
+    store.post(vec![resolved(2, 1000, 1100)], &["slack"], 1110).await;
+    store.post(vec![firing(2, 1200)], &["slack"], 1210).await;
+    assert_eq!(falls_back(store, overdue("slack", "oncall", Some(0), 1310)).await, 1);
+    deliver_all(store, "slack", 1320).await;
+    store.post(vec![resolved(2, 1200, 1300)], &["slack"], 1330).await;
+    let told = deliver_all(store, "oncall", 1330).await;
+    assert_eq!(told.concat(), [(2, Reason::First), (2, Reason::Resolved)]);
+}
+
 pub(in crate::store) async fn what_falls_back_ends_holding(store: &dyn Whole) {
     store.post(vec![firing(1, 100)], &["slack"], 110).await;
     store.post(vec![resolved(1, 100, 200)], &["slack"], 210).await;
