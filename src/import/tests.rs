@@ -523,3 +523,11 @@ x: P
         let _ = run(&filled, false);
     }
 }
+
+#[test]
+fn what_a_last_route_takes_anyway_is_not_dropped_once_more() {
+    let open = tree("  receiver: none\n  routes: [{receiver: a, matchers: [x=y]}]\n");
+    assert!(open.contains("receivers: []") && open.contains("what no route takes is dropped"), "{open}");
+    let closed = tree("  receiver: none\n  routes: [{receiver: a, matchers: [x=y]}, {receiver: b}]\n");
+    assert!(!closed.contains("receivers: []") && !closed.contains("is dropped"), "{closed}");
+}

@@ -353,6 +353,13 @@ fn coverage_asks_what_a_case_is_about() {
 }
 
 #[test]
+fn coverage_says_how_many_routes_it_leaves_out() {
+    let not_counted = Coverage { reached: 1, total: 1, missed: Vec::new(), not_counted: 1 };
+    let expected = "coverage: 1 of 1 route (100 %)\n  1 route can never take an alert and is not counted\n";
+    assert_eq!(super::report::coverage(&not_counted, None), expected);
+}
+
+#[test]
 fn coverage_is_not_rounded_up() {
     let coverage = |reached, total: usize| Coverage { reached, total, missed: Vec::new(), not_counted: 0 };
     let check = |reached, total, percent, least: u8| {
