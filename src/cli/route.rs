@@ -82,9 +82,6 @@ fn parse_labels(texts: &[String]) -> anyhow::Result<Labels> {
             Ok(_) => bail!("bad label {text:?}: write it as NAME=VALUE"),
             Err(error) => bail!("bad label {text:?}: {error}; write it as NAME=VALUE"),
         };
-        if pairs.iter().any(|(name, _): &(String, String)| name == matcher.name()) {
-            bail!("the label {} is given twice", matcher.name());
-        }
         pairs.push((matcher.name().to_owned(), matcher.value().to_owned()));
     }
     let all: Labels = pairs.into_iter().collect();
@@ -121,8 +118,8 @@ mod tests {
         check(&[r#"severity="warning""#], "team-slack");
         check(&["severity = info"], "dashboards");
         check(&["severity="], "team-slack");
-        let twice = parse_labels(&["severity=info".to_owned(), "severity=".to_owned()]).unwrap_err();
-        assert_eq!(twice.to_string(), "the label severity is given twice");
+        // As amtool: of two the later one counts.
+        check(&["severity=info", "severity="], "team-slack");
         check(&[], "team-slack");
     }
 
