@@ -1,9 +1,12 @@
 //! What promtool does not see in the rule packs: rules/ and its tests, read as data.
 
 mod equivalent;
+mod form;
+mod metrics;
 mod mutants;
 mod mutations;
 mod slice;
+mod tested;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,7 +68,6 @@ struct RuleFile {
 #[derive(Debug)]
 struct TestFile {
     name: String,
-    text: String,
     content: Value,
     /// Below rules/.
     rule_files: Vec<String>,
@@ -100,9 +102,9 @@ impl Packs {
                 let (text, content) = read();
                 rule_files.push(RuleFile { name, text, content });
             } else if name.ends_with(".test.yaml") {
-                let (text, content) = read();
+                let (_, content) = read();
                 let rule_files = strings(&content["rule_files"]).map(|file| below_rules(&path, file)).collect();
-                test_files.push(TestFile { name, text, content, rule_files });
+                test_files.push(TestFile { name, content, rule_files });
             }
         }
         let rules = rule_files.iter().flat_map(rules_of).collect();

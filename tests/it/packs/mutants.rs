@@ -58,8 +58,7 @@ fn every_mutant_is_noticed_by_a_test() {
         .filter(|(rule, what, _)| !survivors.iter().any(|it| *rule == it.rule && *what == it.what))
         .collect();
     let unknown: Vec<_> = survivors.iter().filter(|it| !known(it)).collect();
-    let lines: Vec<_> =
-        unknown.iter().map(|it| format!("{}: {}\n    {}", it.rule, it.what, it.expression)).collect();
+    let lines: Vec<_> = unknown.iter().map(|it| format!("{}: {}\n    {}", it.rule, it.what, it.expression)).collect();
     assert!(unknown.is_empty(), "no test notices these {} mistakes:\n{}", unknown.len(), lines.join("\n"));
     assert!(stale.is_empty(), "tests do notice these: {stale:#?}");
 }
