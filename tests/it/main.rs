@@ -18,6 +18,7 @@ mod harness;
 mod import;
 mod intake;
 mod metrics;
+mod packs;
 mod routes_file;
 mod routing;
 mod rules;
