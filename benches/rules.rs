@@ -13,7 +13,12 @@
 //!
 //! Settings, after `--`: `models=10 users=200 instances=1 seconds=200 raw_hours=0 packs=services,exporters`
 //! `prometheus=PATH promtool=PATH`. Takes 6 minutes and 1 GB of disk as it stands.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "a benchmark: it may fail loudly, and prints")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark: it may fail loudly, and prints"
+)]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 #![expect(clippy::cast_precision_loss, reason = "counts and times far below 2^53")]
 
@@ -61,7 +66,10 @@ fn run(settings: &Settings, packs: &str) {
     let files: Vec<PathBuf> = files.iter().flat_map(|folder| rule_files(folder)).collect();
     let recorded = recorded(&files, settings);
     let scraped: usize = targets.iter().map(|target| target.series.len()).sum();
-    println!("\npacks for {packs}: {} models, {} users, {} instances", settings.models, settings.users, settings.instances);
+    println!(
+        "\npacks for {packs}: {} models, {} users, {} instances",
+        settings.models, settings.users, settings.instances
+    );
     println!("{scraped} scraped series, {} recorded ones with history", recorded.len());
 
     let now = unix_now() / INTERVAL * INTERVAL;
@@ -75,11 +83,16 @@ fn run(settings: &Settings, packs: &str) {
     prometheus.scrape(&targets, &files);
     let mut groups = prometheus.watch(settings.seconds);
     let query = format!("sum(rate({yardstick}[5m]))");
-    let before = prometheus.processor_time_of(&query);
+    let (before, _) = prometheus.processor_time_of(&query);
     for rule in groups.iter_mut().flat_map(|group| &mut group.rules) {
-        rule.processor = prometheus.processor_time_of(&rule.query);
+        let empty;
+        (rule.processor, empty) = prometheus.processor_time_of(&rule.query);
+        // A level is what recorded series have in their names, and alerts do not.
+        if empty && rule.name.contains(':') {
+            println!("{} records nothing here", rule.name);
+        }
     }
-    let yardstick = f64::midpoint(before, prometheus.processor_time_of(&query));
+    let yardstick = before.min(prometheus.processor_time_of(&query).0);
     println!("yardstick: {query} takes {:.2} ms of processor time", yardstick * 1000.0);
     report(&groups, yardstick);
     prometheus.report();
@@ -144,7 +157,10 @@ struct Series {
 #[derive(Clone, Copy)]
 enum Moves {
     /// Grows by so many units a second.
-    Counter { rate: f64, unit: f64 },
+    Counter {
+        rate: f64,
+        unit: f64,
+    },
     /// Swings around a value.
     Gauge(f64),
     /// As a gauge, but whole.
@@ -362,7 +378,8 @@ fn vllm(model: &str, replica: &str) -> Target {
 fn genai(settings: &Settings, instance: &str) -> Target {
     let mut target = Target::new("genai", instance);
     let seconds = [
-        "0.01", "0.02", "0.04", "0.08", "0.16", "0.32", "0.64", "1.28", "2.56", "5.12", "10.24", "20.48", "40.96", "81.92",
+        "0.01", "0.02", "0.04", "0.08", "0.16", "0.32", "0.64", "1.28", "2.56", "5.12", "10.24", "20.48", "40.96",
+        "81.92",
     ];
     let tokens = ["1.0", "4.0", "16.0", "64.0", "256.0", "1024.0", "4096.0", "16384.0", "65536.0", "262144.0"];
     for model in &settings.names("gen_ai_request_model") {
@@ -400,6 +417,7 @@ struct RuleFile {
 
 #[derive(serde::Deserialize)]
 struct FileGroup {
+    interval: Option<String>,
     rules: Vec<FileRule>,
 }
 
@@ -411,14 +429,17 @@ struct FileRule {
 
 /// What rules have recorded that rules of `files` read again, as far back as they do.
 fn recorded(files: &[PathBuf], settings: &Settings) -> Vec<Series> {
-    let rules: Vec<FileRule> = files
-        .iter()
-        .map(|path| serde_yaml::from_str::<RuleFile>(&fs::read_to_string(path).unwrap()).unwrap())
-        .flat_map(|file| file.groups.into_iter().flat_map(|group| group.rules))
-        .collect();
-    let mut reaches: BTreeMap<String, u64> =
-        rules.iter().filter_map(|rule| Some((rule.record.clone()?, 0))).collect();
-    for rule in &rules {
+    let read = |path| serde_yaml::from_str::<RuleFile>(&fs::read_to_string(path).unwrap()).unwrap();
+    let groups: Vec<FileGroup> = files.iter().flat_map(|path| read(path).groups).collect();
+    let (mut reaches, mut steps) = (BTreeMap::new(), BTreeMap::new());
+    for group in &groups {
+        let interval = group.interval.as_ref().map(|text| promql_parser::util::parse_duration(text).unwrap().as_secs());
+        for name in group.rules.iter().filter_map(|rule| rule.record.clone()) {
+            steps.insert(name.clone(), interval.unwrap_or(INTERVAL));
+            reaches.insert(name, 0);
+        }
+    }
+    for rule in groups.iter().flat_map(|group| &group.rules) {
         reach(&promql_parser::parser::parse(&rule.expr).unwrap(), 0, &mut reaches);
     }
     // Others are there after the first evaluation.
@@ -430,7 +451,7 @@ fn recorded(files: &[PathBuf], settings: &Settings) -> Vec<Series> {
         for labels in recorded_labels(&name, settings) {
             let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let mut series = Series::new(&name, &labels, Moves::Gauge(around));
-            series.reach = reach.max(HEAD) + HOUR;
+            (series.step, series.reach) = (steps[&name], reach.max(HEAD) + HOUR);
             // It has a sample only when an alert starts.
             if name == "alertname_severity:alerts_fired:edge" {
                 (series.step, series.moves) = (12 * HOUR, Moves::Constant(1.0));
@@ -548,7 +569,7 @@ impl Prometheus {
                 0 => (SPARSE, 2 * MONTH),
                 reach => (series.step, reach),
             };
-            let mut time = from.max(end.saturating_sub(reach));
+            let mut time = from.max(end.saturating_sub(reach)).next_multiple_of(step.min(HOUR));
             while time < until {
                 writeln!(file, "{} {} {time}", series.text, series.at(time)).unwrap();
                 (samples, time) = (samples + 1, time + step);
@@ -650,7 +671,8 @@ impl Prometheus {
                 // The first round is another matter: Prometheus restores alerts and touches blocks for the first time.
                 if group.last_evaluation.starts_with("0001-") || !seen.contains_key(&key) {
                     seen.entry(key).or_insert_with(|| (Group::new(&group), group.last_evaluation));
-                } else if let Some((all, last)) = seen.get_mut(&key).filter(|(_, last)| *last != group.last_evaluation) {
+                } else if let Some((all, last)) = seen.get_mut(&key).filter(|(_, last)| *last != group.last_evaluation)
+                {
                     if !last.starts_with("0001-") {
                         all.note(&group);
                     }
@@ -662,18 +684,22 @@ impl Prometheus {
     }
 
     /// Seconds of processor time that a query takes. The least of some: scrapes and evaluations go on meanwhile.
-    fn processor_time_of(&self, query: &str) -> f64 {
+    /// And whether the answer is empty.
+    fn processor_time_of(&self, query: &str) -> (f64, bool) {
         let encoded: String = query.bytes().fold("/api/v1/query?query=".to_owned(), |mut path, byte| {
             write!(path, "%{byte:02x}").unwrap();
             path
         });
+        let mut empty = false;
         let one = |_| {
             let before = self.processor_time();
             let (status, answer) = self.try_request("GET", &encoded, &[]).unwrap();
             assert_eq!(status, 200, "{answer}");
+            empty = answer.contains("\"result\":[]");
             self.processor_time() - before
         };
-        quantiles(&(0..REPEATS).map(one).collect::<Vec<_>>()).0
+        let least = quantiles(&(0..REPEATS).map(one).collect::<Vec<_>>()).0;
+        (least, empty)
     }
 
     /// Seconds, of all threads.
@@ -793,11 +819,14 @@ fn field(into: &mut Vec<u8>, number: u8, bytes: &[u8]) {
 }
 
 fn varint(into: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        into.push((value & 0x7f) as u8 | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
         value >>= 7;
+        into.push(if value == 0 { low } else { low | 0x80 });
+        if value == 0 {
+            break;
+        }
     }
-    into.push(value as u8);
 }
 
 /// Snappy's block format, without compression: literals of at most 64 KiB.
@@ -862,8 +891,11 @@ struct Rule {
 
 impl Group {
     fn new(group: &AnswerGroup) -> Self {
-        let new = |rule: &AnswerRule| {
-            Rule { name: rule.name.clone(), query: rule.query.clone(), took: Vec::new(), processor: 0.0 }
+        let new = |rule: &AnswerRule| Rule {
+            name: rule.name.clone(),
+            query: rule.query.clone(),
+            took: Vec::new(),
+            processor: 0.0,
         };
         let rules = group.rules.iter().map(new).collect();
         Self { name: group.name.clone(), interval: group.interval, took: Vec::new(), rules }
@@ -917,7 +949,11 @@ fn quantiles(all: &[f64]) -> (f64, f64, f64) {
 }
 
 fn human(seconds: u64) -> String {
-    if seconds >= 2 * 24 * HOUR { format!("{:.1} days", seconds as f64 / 86400.0) } else { format!("{} min", seconds / 60) }
+    if seconds >= 2 * 24 * HOUR {
+        format!("{:.1} days", seconds as f64 / 86400.0)
+    } else {
+        format!("{} min", seconds / 60)
+    }
 }
 
 fn unix_now() -> u64 {
