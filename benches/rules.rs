@@ -12,7 +12,7 @@
 //! in each older block, so that the index has them: no rule reads more of them. `raw_hours` gives them all for longer.
 //!
 //! Settings, after `--`: `models=10 users=200 instances=1 seconds=200 raw_hours=0 packs=services,exporters`
-//! `prometheus=PATH promtool=PATH`. Takes 6 minutes and 1 GB of disk as it stands.
+//! `prometheus=PATH promtool=PATH`. Takes some 10 minutes and 1 GB of disk as it stands.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
