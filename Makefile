@@ -43,6 +43,7 @@ demo:
 bench:
 	$(CARGO) bench --locked --bench intake
 	$(CARGO) bench --locked --bench routing
+	$(CARGO) bench --locked --bench rules
 
 # Looks for inputs that break what holds for any input (fuzz/targets.rs). Needs a nightly compiler and cargo-fuzz. What it
 # finds on its way stays out of the tree; what fails goes to fuzz/artifacts: mend it, and add it to fuzz/corpus.
