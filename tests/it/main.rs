@@ -18,6 +18,7 @@ mod harness;
 mod import;
 mod intake;
 mod metrics;
+mod packs;
 mod readme_ci;
 mod routes_file;
 mod routing;

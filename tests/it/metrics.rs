@@ -12,7 +12,7 @@ use crate::harness::{Harness, alerts, http, process};
 const SOON: Duration = Duration::from_secs(10);
 
 /// A life with something of everything in it.
-async fn eventful() -> Harness {
+pub async fn eventful() -> Harness {
     let harness = Harness::start().await;
     harness.services.pagerduty.behave(Behaviour::answer(500, ""));
     harness.services.grafana.behave(Behaviour::answer(400, "{}"));
@@ -35,7 +35,7 @@ async fn eventful() -> Harness {
 }
 
 /// Each family with its type, and the labels of its series.
-fn families(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+pub fn families(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut found = BTreeMap::<_, BTreeSet<_>>::new();
     let mut family = String::new();
     for line in text.lines() {

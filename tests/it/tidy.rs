@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::harness::files_under;
+
 /// Module, and the modules of ours that it may name.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("alert", &["clock"]),
@@ -94,18 +96,8 @@ fn root() -> PathBuf {
 }
 
 fn sources() -> Vec<Source> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    let mut paths = Vec::new();
-    walk(&root().join("src"), &mut paths);
+    let mut paths = files_under(&root().join("src"));
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     assert!(paths.len() > 30, "the sources are not where they were");
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -232,13 +224,7 @@ fn a_clone_stands_alone() {
             .iter()
             .map(|file| root().join(file))
             .collect();
-    let mut left: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
-    while let Some(folder) = left.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { left.push(path) } else { files.push(path) }
-        }
-    }
+    files.extend(folders.iter().flat_map(|folder| files_under(&root().join(folder))));
     let outside = [concat!("../sha", "red"), concat!("/wo", "rk/"), concat!("/ro", "ot/")];
     for file in files {
         let text = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();

@@ -96,6 +96,19 @@ impl Drop for Folder {
     }
 }
 
+/// Every file below a folder, sorted.
+pub fn files_under(folder: &Path) -> Vec<PathBuf> {
+    let (mut left, mut files) = (vec![folder.to_owned()], Vec::new());
+    while let Some(folder) = left.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { left.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
 /// The running service.
 pub struct Harness {
     pub services: Services,

@@ -1,0 +1,143 @@
+//! The tests of the packs notice a mistake in any rule: each mutant makes at least one of them fail.
+//!
+//! `MUTANTS_OF=LLMHighErrorRatio cargo test --test it packs::mutants` looks at the mutants of one rule only.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use super::equivalent::EQUIVALENT;
+use super::mutations::{self, Mutant};
+use super::slice::{self, Slice};
+use super::{Packs, Rule};
+use crate::harness::{Folder, process};
+
+/// Tests up to about this much work go to promtool together: most mutants die there.
+const TOGETHER: u64 = 20_000;
+
+/// What promtool says when a file cannot be loaded, which would be a mistake of ours and not one that a test notices.
+const NOT_LOADED: [&str; 4] = ["parse error", "could not parse", "yaml: ", "no such file"];
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Survivor {
+    rule: String,
+    what: String,
+    expression: String,
+}
+
+#[test]
+fn every_mutant_is_noticed_by_a_test() {
+    let packs = Packs::read();
+    let only = std::env::var_os("MUTANTS_OF");
+    let chosen = |rule: &Rule| only.as_ref().is_none_or(|only| **only == *rule.name);
+    let rules: Vec<usize> = (0..packs.rules.len()).filter(|at| chosen(&packs.rules[*at])).collect();
+    assert!(!rules.is_empty(), "there is no rule {only:?}");
+
+    let mutants: usize = rules.iter().map(|at| mutations::of(&packs.rules[*at]).len()).sum();
+    println!("{mutants} mutants of {} rules", rules.len());
+    let (next, threads) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, usize::from));
+    let work = || {
+        let mut survivors = Vec::new();
+        while let Some(rule) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
+            survivors.extend(survivors_of(&packs, *rule));
+        }
+        survivors
+    };
+    let mut survivors: Vec<Survivor> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    survivors.sort();
+
+    let known = |it: &Survivor| EQUIVALENT.iter().any(|(rule, what, _)| *rule == it.rule && *what == it.what);
+    let stale: Vec<_> = EQUIVALENT
+        .iter()
+        .filter(|(rule, ..)| packs.rules.iter().any(|it| it.name == *rule && chosen(it)))
+        .filter(|(rule, what, _)| !survivors.iter().any(|it| *rule == it.rule && *what == it.what))
+        .collect();
+    let unknown: Vec<_> = survivors.iter().filter(|it| !known(it)).collect();
+    let lines: Vec<_> = unknown.iter().map(|it| format!("{}: {}\n    {}", it.rule, it.what, it.expression)).collect();
+    assert!(unknown.is_empty(), "no test notices these {} mistakes:\n{}", unknown.len(), lines.join("\n"));
+    assert!(stale.is_empty(), "tests do notice these: {stale:#?}");
+}
+
+fn survivors_of(packs: &Packs, at: usize) -> Vec<Survivor> {
+    let rule = &packs.rules[at];
+    let folder = Folder::new();
+    let slices = slice::of(packs, at);
+    assert!(!slices.is_empty(), "no test is about {}", rule.name);
+    for (nth, slice) in slices.iter().enumerate() {
+        let test = slice.test.to_string().replace(slice::RULES, &rules_file(nth));
+        std::fs::write(folder.0.join(test_file(nth)), test).unwrap();
+    }
+    let mut batches = batches(&slices);
+    let unchanged = mutations::printed(rule);
+    for batch in &batches {
+        write_rules(&folder.0, packs, &slices, batch, at, &unchanged);
+        let noticed = notices(&folder.0, batch);
+        let names: Vec<_> = batch.iter().map(|nth| &slices[*nth].name).collect();
+        assert!(noticed.is_none(), "{}, printed from its tree, fails in {names:#?}:\n{}", rule.name, noticed.unwrap());
+    }
+    let mut survivors = Vec::new();
+    for Mutant { what, source } in mutations::of(rule) {
+        let killer = batches.iter().position(|batch| {
+            write_rules(&folder.0, packs, &slices, batch, at, &source);
+            let said = notices(&folder.0, batch);
+            if let Some(said) = said.as_ref().filter(|said| NOT_LOADED.iter().any(|words| said.contains(words))) {
+                panic!("{}: {what}: {source:#}\n{said}", rule.name);
+            }
+            said.is_some()
+        });
+        match killer {
+            // What has noticed one mistake will probably notice the next.
+            Some(batch) => batches[..=batch].rotate_right(1),
+            None => {
+                let expression = source["expr"].as_str().unwrap().to_owned();
+                survivors.push(Survivor { rule: rule.name.clone(), what, expression });
+            }
+        }
+    }
+    survivors
+}
+
+/// The cheap ones together, each of the others alone.
+fn batches(slices: &[Slice]) -> Vec<Vec<usize>> {
+    let (mut batches, mut sum) = (Vec::<Vec<usize>>::new(), u64::MAX);
+    for (nth, slice) in slices.iter().enumerate() {
+        sum = sum.saturating_add(slice.cost);
+        match batches.last_mut().filter(|_| sum <= TOGETHER) {
+            Some(batch) => batch.push(nth),
+            None => {
+                batches.push(vec![nth]);
+                sum = slice.cost;
+            }
+        }
+    }
+    batches
+}
+
+fn rules_file(nth: usize) -> String {
+    format!("rules{nth}.json")
+}
+
+fn test_file(nth: usize) -> String {
+    format!("test{nth}.json")
+}
+
+fn write_rules(folder: &Path, packs: &Packs, slices: &[Slice], batch: &[usize], changed: usize, instead: &Value) {
+    for nth in batch {
+        let rules = slices[*nth].rules(packs, changed, instead);
+        std::fs::write(folder.join(rules_file(*nth)), rules.to_string()).unwrap();
+    }
+}
+
+/// What promtool says if a test fails.
+fn notices(folder: &Path, batch: &[usize]) -> Option<String> {
+    let mut promtool: Command = process::debian("promtool", "prometheus").into_std();
+    promtool.current_dir(folder).args(["test", "rules"]).args(batch.iter().map(|nth| test_file(*nth)));
+    let output = promtool.output().unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (!output.status.success()).then(|| text(&output.stdout) + &text(&output.stderr))
+}
