@@ -44,7 +44,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("not a text: {value}"))
 }
 
-/// Every line that GitHub would run.
+/// Every line that a runner of the workflow would run.
 fn github() -> Vec<String> {
     let workflow = example(".github/workflows/rules.yaml");
     let jobs = workflow["jobs"].as_object().unwrap();
@@ -58,7 +58,7 @@ fn github() -> Vec<String> {
     lines
 }
 
-/// Every line that GitLab would run.
+/// Every line that a runner of the pipeline would run.
 fn gitlab() -> Vec<String> {
     let pipeline = example(".gitlab-ci.yml");
     let jobs = pipeline.as_object().unwrap().iter().filter(|(name, _)| *name != "variables");

@@ -8,7 +8,7 @@ use super::metrics::header;
 use super::{Packs, folder, selectors};
 use crate::routes_file::blocks;
 
-/// What runbooks look at and no rule reads, by exporter: LiteLLM, vLLM, the router, Alertmanager, Prometheus.
+/// What runbooks look at and no rule reads, by who exports it.
 const FURTHER: [&str; 13] = [
     "litellm_llm_api_latency_metric",
     "vllm:num_preemptions_total",
