@@ -35,13 +35,14 @@ fn every_mutant_is_noticed_by_a_test() {
     let rules: Vec<usize> = (0..packs.rules.len()).filter(|at| chosen(&packs.rules[*at])).collect();
     assert!(!rules.is_empty(), "there is no rule {only:?}");
 
-    let mutants: usize = rules.iter().map(|at| mutations::of(&packs.rules[*at]).len()).sum();
-    println!("{mutants} mutants of {} rules", rules.len());
     let (next, threads) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, usize::from));
     let work = || {
         let mut survivors = Vec::new();
-        while let Some(rule) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
-            survivors.extend(survivors_of(&packs, *rule));
+        while let Some(&rule) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mutants = mutations::of(&packs.rules[rule]);
+            let mut survived = survivors_of(&packs, rule, &mutants);
+            println!("{}: {} mutants, {} survive", packs.rules[rule].name, mutants.len(), survived.len());
+            survivors.append(&mut survived);
         }
         survivors
     };
@@ -63,7 +64,7 @@ fn every_mutant_is_noticed_by_a_test() {
     assert!(stale.is_empty(), "tests do notice these: {stale:#?}");
 }
 
-fn survivors_of(packs: &Packs, at: usize) -> Vec<Survivor> {
+fn survivors_of(packs: &Packs, at: usize, mutants: &[Mutant]) -> Vec<Survivor> {
     let rule = &packs.rules[at];
     let folder = Folder::new();
     let slices = slice::of(packs, at);
@@ -73,44 +74,72 @@ fn survivors_of(packs: &Packs, at: usize) -> Vec<Survivor> {
         std::fs::write(folder.0.join(test_file(nth)), test).unwrap();
     }
     let mut batches = batches(&slices);
-    let unchanged = mutations::printed(rule);
-    for batch in &batches {
-        write_rules(&folder.0, packs, &slices, batch, at, &unchanged);
-        let noticed = notices(&folder.0, batch);
-        let names: Vec<_> = batch.iter().map(|nth| &slices[*nth].name).collect();
-        assert!(noticed.is_none(), "{}, printed from its tree, fails in {names:#?}:\n{}", rule.name, noticed.unwrap());
-    }
     let mut survivors = Vec::new();
-    for Mutant { what, source } in mutations::of(rule) {
-        let killer = batches.iter().position(|batch| {
-            write_rules(&folder.0, packs, &slices, batch, at, &source);
-            let said = notices(&folder.0, batch);
-            if let Some(said) = said.as_ref().filter(|said| NOT_LOADED.iter().any(|words| said.contains(words))) {
-                panic!("{}: {what}: {source:#}\n{said}", rule.name);
-            }
-            said.is_some()
+    for Mutant { what, source } in mutants {
+        let killer = batches.iter_mut().position(|batch| {
+            let Some(said) = batch.notices(&folder.0, packs, &slices, at, source) else { return false };
+            let not_loaded = NOT_LOADED.iter().any(|words| said.contains(words));
+            assert!(!not_loaded, "{}: {what}: {source:#}\n{said}", rule.name);
+            batch.passes_unchanged(&folder.0, packs, &slices, at);
+            true
         });
         match killer {
             // What has noticed one mistake will probably notice the next.
             Some(batch) => batches[..=batch].rotate_right(1),
             None => {
                 let expression = source["expr"].as_str().unwrap().to_owned();
-                survivors.push(Survivor { rule: rule.name.clone(), what, expression });
+                survivors.push(Survivor { rule: rule.name.clone(), what: what.clone(), expression });
             }
         }
     }
     survivors
 }
 
+/// Slices that promtool runs at once.
+#[derive(Debug)]
+struct Batch {
+    /// By their place among the slices.
+    slices: Vec<usize>,
+    /// Whether they are known to pass without any mistake: else what they notice means nothing.
+    passes: bool,
+}
+
+impl Batch {
+    /// What promtool says if a test fails with the rule `changed` in the words of `instead`.
+    fn notices(&self, folder: &Path, packs: &Packs, all: &[Slice], changed: usize, instead: &Value) -> Option<String> {
+        for nth in &self.slices {
+            let rules = all[*nth].rules(packs, changed, instead);
+            std::fs::write(folder.join(rules_file(*nth)), rules.to_string()).unwrap();
+        }
+        let mut promtool: Command = process::debian("promtool", "prometheus").into_std();
+        promtool.current_dir(folder).args(["test", "rules"]).args(self.slices.iter().map(|nth| test_file(*nth)));
+        let output = promtool.output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        (!output.status.success()).then(|| text(&output.stdout) + &text(&output.stderr))
+    }
+
+    fn passes_unchanged(&mut self, folder: &Path, packs: &Packs, all: &[Slice], rule: usize) {
+        if self.passes {
+            return;
+        }
+        let rule_name = &packs.rules[rule].name;
+        if let Some(said) = self.notices(folder, packs, all, rule, &mutations::printed(&packs.rules[rule])) {
+            let names: Vec<_> = self.slices.iter().map(|nth| &all[*nth].name).collect();
+            panic!("{rule_name}, as it is, fails in {names:#?}:\n{said}");
+        }
+        self.passes = true;
+    }
+}
+
 /// The cheap ones together, each of the others alone.
-fn batches(slices: &[Slice]) -> Vec<Vec<usize>> {
-    let (mut batches, mut sum) = (Vec::<Vec<usize>>::new(), u64::MAX);
+fn batches(slices: &[Slice]) -> Vec<Batch> {
+    let (mut batches, mut sum) = (Vec::<Batch>::new(), 0);
     for (nth, slice) in slices.iter().enumerate() {
-        sum = sum.saturating_add(slice.cost);
+        sum += slice.cost;
         match batches.last_mut().filter(|_| sum <= TOGETHER) {
-            Some(batch) => batch.push(nth),
+            Some(batch) => batch.slices.push(nth),
             None => {
-                batches.push(vec![nth]);
+                batches.push(Batch { slices: vec![nth], passes: false });
                 sum = slice.cost;
             }
         }
@@ -124,20 +153,4 @@ fn rules_file(nth: usize) -> String {
 
 fn test_file(nth: usize) -> String {
     format!("test{nth}.json")
-}
-
-fn write_rules(folder: &Path, packs: &Packs, slices: &[Slice], batch: &[usize], changed: usize, instead: &Value) {
-    for nth in batch {
-        let rules = slices[*nth].rules(packs, changed, instead);
-        std::fs::write(folder.join(rules_file(*nth)), rules.to_string()).unwrap();
-    }
-}
-
-/// What promtool says if a test fails.
-fn notices(folder: &Path, batch: &[usize]) -> Option<String> {
-    let mut promtool: Command = process::debian("promtool", "prometheus").into_std();
-    promtool.current_dir(folder).args(["test", "rules"]).args(batch.iter().map(|nth| test_file(*nth)));
-    let output = promtool.output().unwrap();
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    (!output.status.success()).then(|| text(&output.stdout) + &text(&output.stderr))
 }
