@@ -25,7 +25,7 @@ unit:
 	$(CARGO) test --locked
 
 rules:
-	promtool check rules $$(find rules -name '*.rules.yaml')
+	promtool check rules --lint=all --lint-fatal $$(find rules -name '*.rules.yaml')
 	promtool test rules $$(find rules/tests -name '*.test.yaml')
 	amtool check-config deploy/alertmanager/alertmanager.yml
 

@@ -19,6 +19,7 @@ mod import;
 mod intake;
 mod metrics;
 mod packs;
+mod readme_ci;
 mod routes_file;
 mod routing;
 mod rules;

@@ -6,6 +6,7 @@ use alertrouter::yaml::problem::Severity;
 
 use crate::harness::Folder;
 use crate::harness::process::{alertrouter, debian, run};
+use crate::routing::amtool;
 
 /// A file of the project.
 pub fn root(name: &str) -> String {
@@ -20,8 +21,22 @@ async fn alertmanager_takes_the_shipped_alertmanager_yml() {
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
 }
 
+#[test]
+fn the_shipped_alertmanager_yml_sends_the_routers_own_pages_past_it() {
+    let config = root("deploy/alertmanager/alertmanager.yml");
+    for (labels, receiver) in [
+        (["alertname=AlertrouterDown", "severity=critical"], "oncall-direct"),
+        (["alertname=AlertrouterDeliveriesFailing", "severity=warning"], "alertrouter"),
+        (["alertname=Watchdog", "severity=info"], "alertrouter"),
+        (["alertname=LLMHighErrorRatio", "severity=critical"], "alertrouter"),
+    ] {
+        let reached = amtool::routes_test(config.as_ref(), &labels.map(str::to_owned));
+        assert_eq!(reached.as_deref(), Ok(receiver), "{labels:?}");
+    }
+}
+
 /// The fenced blocks of a language, without the indentation of the list they may stand in.
-fn blocks(text: &str, language: &str) -> Vec<String> {
+pub fn blocks(text: &str, language: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
@@ -47,12 +62,15 @@ enum Example {
     RoutesYaml,
     RouteTest,
     AlertmanagerYml,
+    /// A file of somebody's CI: `readme_ci` runs it.
+    Ci,
 }
 
 /// The YAML examples of the README.
 fn examples(wanted: &Example) -> Vec<String> {
     let readme = std::fs::read_to_string(root("README.md")).unwrap();
     let kind = |block: &String| match () {
+        () if block.starts_with("# .git") => Example::Ci,
         () if block.contains("_configs:") => Example::AlertmanagerYml,
         () if block.lines().any(|line| line == "tests:") => Example::RouteTest,
         () => Example::RoutesYaml,

@@ -14,7 +14,7 @@ const OF_TARGETS: [&str; 3] = ["job", "instance", "pod"];
 
 /// A line `# metric: NAME TYPE label,label`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Metric {
+pub(super) struct Metric {
     name: String,
     kind: String,
     labels: BTreeSet<String>,
@@ -22,13 +22,13 @@ struct Metric {
 
 impl Metric {
     /// The names of its series.
-    fn series(&self) -> Vec<String> {
+    pub(super) fn series(&self) -> Vec<String> {
         let suffixes: &[&str] = if self.kind == "histogram" { &["_bucket", "_count", "_sum"] } else { &[""] };
         suffixes.iter().map(|suffix| format!("{}{suffix}", self.name)).collect()
     }
 }
 
-fn header(file: &RuleFile) -> Vec<Metric> {
+pub(super) fn header(file: &RuleFile) -> Vec<Metric> {
     let lines = file.text.lines().map_while(|line| line.strip_prefix("# metric: "));
     let metric = |line: &str| {
         let mut words = line.split(' ');

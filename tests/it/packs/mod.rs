@@ -5,6 +5,7 @@ mod form;
 mod metrics;
 mod mutants;
 mod mutations;
+mod runbooks;
 mod slice;
 mod tested;
 

@@ -3,7 +3,7 @@
 //! Trees, labels and matchers are random and made smaller until a difference is easy to read; the message holds the
 //! files and the command lines that show it. `PROPTEST_CASES=5000 cargo test --test it routing` looks longer.
 
-mod amtool;
+pub mod amtool;
 mod labels;
 mod matchers;
 mod tree;
