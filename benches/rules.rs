@@ -41,6 +41,8 @@ const INTERVAL: u64 = 15;
 const HEAD: u64 = 2 * HOUR;
 const MONTH: u64 = 30 * 24 * HOUR;
 const HOUR: u64 = 3600;
+/// What is read no further back fills itself while the bench runs.
+const SOON: u64 = 5 * 60;
 /// The lengths of blocks after compaction, at a retention of 35 days.
 const BLOCKS: [u64; 4] = [54 * HOUR, 18 * HOUR, 6 * HOUR, 2 * HOUR];
 /// How often a scraped series has a sample in older blocks.
@@ -442,8 +444,8 @@ fn recorded(files: &[PathBuf], settings: &Settings) -> Vec<Series> {
     for rule in groups.iter().flat_map(|group| &group.rules) {
         reach(&promql_parser::parser::parse(&rule.expr).unwrap(), 0, &mut reaches);
     }
-    // Others are there after the first evaluation.
-    reaches.retain(|_, reach| *reach > 0);
+    // Others are there after the first evaluations.
+    reaches.retain(|_, reach| *reach > SOON);
     let mut all = Vec::new();
     for (name, reach) in reaches {
         println!("{name} is read {} back", human(reach));
@@ -452,6 +454,9 @@ fn recorded(files: &[PathBuf], settings: &Settings) -> Vec<Series> {
             let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let mut series = Series::new(&name, &labels, Moves::Gauge(around));
             (series.step, series.reach) = (steps[&name], reach.max(HEAD) + HOUR);
+            if name.ends_with(":tile30m") {
+                series.step = HOUR / 2;
+            }
             // It has a sample only when an alert starts.
             if name == "alertname_severity:alerts_fired:edge" {
                 (series.step, series.moves) = (12 * HOUR, Moves::Constant(1.0));
@@ -474,8 +479,12 @@ fn recorded_labels(name: &str, settings: &Settings) -> Vec<Vec<(String, String)>
         _ => "alertrouter",
     };
     let mut all = vec![vec![]];
+    // Labels of two words.
+    let level = level.replace("requested_model", "requested").replace("model_name", "served");
     for label in level.split('_') {
         let (label, values) = match label {
+            "requested" => ("requested_model", settings.names("requested_model")),
+            "served" => ("model_name", settings.names("model_name")),
             "job" => ("job", vec![job.to_owned()]),
             "model" if genai => ("gen_ai_request_model", settings.names("gen_ai_request_model")),
             "model" => ("model", settings.names("model")),

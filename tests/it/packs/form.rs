@@ -156,7 +156,9 @@ fn ranges_bear_a_missed_scrape() {
             let raw = range.vs.name.as_deref().is_some_and(|name| !recorded(name));
             assert!(!raw || range.range >= SHORTEST_RANGE, "{}: {expression} is too short", rule.name);
         }
-        children(expression).into_iter().for_each(|child| check(rule, recorded, child));
+        for child in children(expression) {
+            check(rule, recorded, child);
+        }
     }
     let packs = Packs::read();
     let recorded = |name: &str| packs.rules.iter().any(|rule| rule.name == name);
