@@ -55,6 +55,21 @@ fn queries_are_of_series_that_there_are() {
 }
 
 #[test]
+fn recorded_series_that_are_named_in_full_exist() {
+    let packs = Packs::read();
+    let recorded: BTreeSet<&str> = packs.rules.iter().filter(|rule| !rule.alerts).map(|rule| &*rule.name).collect();
+    let readme = readme();
+    // The level, the metric, the operation: no other code has two colons and nothing else.
+    let named = regex::Regex::new(r"`(\w+:\w+:\w+)`").unwrap();
+    let mut count = 0;
+    for name in named.captures_iter(&readme).map(|found| found.get(1).unwrap().as_str()) {
+        assert!(recorded.contains(name), "nothing records {name}");
+        count += 1;
+    }
+    assert!(count > 30, "only {count} series are named");
+}
+
+#[test]
 fn sections_are_of_alerts_and_have_one_form() {
     let packs = Packs::read();
     let alerts: BTreeSet<&str> = packs.alerts().map(|alert| &*alert.name).collect();
