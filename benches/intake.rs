@@ -3,6 +3,7 @@
 //! `cargo bench --bench intake` starts the binary on a fresh data directory and posts from 32 connections on loopback, a
 //! fixed number of requests per case. Compare ratios within one run: absolute figures are the machine's.
 //! `GET /-/healthy` is the yardstick: what HTTP alone costs here.
+#![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark: it may fail loudly, and prints")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 

@@ -3,6 +3,7 @@
 //! `cargo bench --bench routing` generates a routes.yaml of 10, 100 and 1,000 routes in five shapes, loads it as the
 //! service does and routes the same label sets through each, on one thread. What is measured is processor time, so that
 //! other programs disturb it little; still, compare ratios within one run: absolute figures are the machine's.
+#![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -13,6 +13,7 @@
 //!
 //! Settings, after `--`: `models=10 users=200 instances=1 seconds=200 raw_hours=0 packs=services,exporters`
 //! `prometheus=PATH promtool=PATH`. Takes some 10 minutes and 1 GB of disk as it stands.
+#![forbid(unsafe_code)]
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

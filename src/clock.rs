@@ -115,6 +115,11 @@ impl ManualClock {
         let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
         self.time.send_modify(|(now, _)| *now = now.checked_sub(by).unwrap_or(Timestamp::MIN));
     }
+
+    /// Sets the wall clock forward, as a machine does that has slept or has asked a time server at last. No time passes.
+    pub fn set_forward(&self, by: Duration) {
+        self.time.send_modify(|(now, _)| *now = after(*now, by));
+    }
 }
 
 impl Clock for ManualClock {

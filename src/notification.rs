@@ -36,6 +36,10 @@ impl fmt::Display for ReceiverName {
     }
 }
 
+/// Where the webhook that something came of stands in a trace: the W3C `traceparent` of its span. Only `traces` reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceParent(pub String);
+
 /// How a receiver takes alerts: it decides the lanes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Granularity {
@@ -68,6 +72,18 @@ pub struct FallbackFor {
     pub receiver: ReceiverName,
     /// Why that one did not get it, in one line: `HTTP 503 for 5m`.
     pub reason: String,
+}
+
+/// One message in place of many that the rate limit held back together.
+///
+/// The alerts of such a notification are those of all the notifications that it stands for, in the order in which these were
+/// accepted: one that fired and ended meanwhile is there twice. What they do not share is not in its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest {
+    /// How many notifications it stands for.
+    pub notifications: u32,
+    /// When the webhook of the oldest of them came.
+    pub since: Timestamp,
 }
 
 /// Why an alert was or was not passed on to a receiver: the last column of the decision table ([`crate::dedup`]).
@@ -146,7 +162,14 @@ impl Lane {
     /// The lane of a whole group.
     #[must_use]
     pub fn of_group(receiver: &ReceiverName, group: &Group) -> Self {
-        Self { receiver: receiver.clone(), key: group.key.clone() }
+        // What begins with NUL is no group's: see `of_digest`.
+        Self { receiver: receiver.clone(), key: group.key.trim_start_matches('\0').to_owned() }
+    }
+
+    /// The lane of one digest, which no notification of a group can ever be in.
+    #[must_use]
+    pub fn of_digest(receiver: &ReceiverName, digest: DeliveryId) -> Self {
+        Self { receiver: receiver.clone(), key: format!("\0digest {digest}") }
     }
 
     /// The lane of one alert.
@@ -201,6 +224,8 @@ pub struct Notification {
     pub receipt: Option<Receipt>,
     /// Set if it was meant for another receiver: every message says so.
     pub fallback: Option<FallbackFor>,
+    /// Set if it stands for others.
+    pub digest: Option<Digest>,
 }
 
 impl Notification {

@@ -2,12 +2,14 @@
 
 mod fingerprint;
 mod labels;
+mod level;
 pub mod wire;
 
 use std::fmt;
 
 pub use fingerprint::Fingerprint;
 pub use labels::Labels;
+pub use level::Level;
 
 use crate::clock::Timestamp;
 
@@ -68,6 +70,12 @@ impl Alert {
     #[must_use]
     pub fn severity(&self) -> &str {
         self.labels.get("severity")
+    }
+
+    /// Whether its severity is [`Level::Critical`], firing or resolved.
+    #[must_use]
+    pub fn is_critical(&self) -> bool {
+        Level::of(self.severity()) == Level::Critical
     }
 }
 

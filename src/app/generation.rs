@@ -5,13 +5,17 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Access;
 use crate::config::Config;
+use crate::config::web::WebConfig;
 use crate::deliver::{FallbackTimer, FallbackTo, Shared, SharedHealth, Worker};
+use crate::heartbeat::Heartbeats;
 use crate::http::Routing;
 use crate::notification::ReceiverName;
 use crate::receiver::Definition;
@@ -21,6 +25,7 @@ use crate::store::Listed;
 #[derive(Debug)]
 pub(super) struct Generation {
     definitions: Vec<Definition>,
+    retention: Duration,
     healths: HashMap<ReceiverName, SharedHealth>,
     wakers: HashMap<ReceiverName, Arc<Notify>>,
     workers: TaskTracker,
@@ -49,7 +54,8 @@ impl Generation {
         }
         let healths = names().map(|name| (name.clone(), healths.remove(&name).unwrap_or_default())).collect();
         let wakers = names().map(|name| (name, Arc::default())).collect();
-        Self { definitions, healths, wakers, workers: TaskTracker::new(), stop: CancellationToken::new() }
+        let (retention, workers, stop) = (config.retention, TaskTracker::new(), CancellationToken::new());
+        Self { definitions, retention, healths, wakers, workers, stop }
     }
 
     /// What is known of the receivers' health; it goes on changing.
@@ -57,8 +63,14 @@ impl Generation {
         self.healths.clone()
     }
 
-    /// What intake needs to know of the same configuration.
-    pub(super) fn routing(&self, config: &Config) -> Routing {
+    /// What intake needs to know of the same configuration and of the web configuration; `before` is what it knew until now.
+    pub(super) fn routing(
+        &self,
+        config: &Config,
+        web: &WebConfig,
+        access: Access,
+        before: Option<&Routing>,
+    ) -> Routing {
         let targets =
             self.definitions.iter().map(|definition| (definition.target.name.clone(), definition.target.clone()));
         Routing {
@@ -66,12 +78,20 @@ impl Generation {
             targets: Arc::new(targets.collect()),
             ignore_labels: config.ignore_labels.clone(),
             settle: config.settle,
+            access: Arc::new(access),
+            headers: web.headers.clone(),
+            heartbeats: Heartbeats::new(&config.heartbeats, before.map(|before| &before.heartbeats)),
             wakers: self.wakers.clone(),
         }
     }
 
     fn receivers(&self) -> Vec<ReceiverName> {
         self.definitions.iter().map(|definition| definition.target.name.clone()).collect()
+    }
+
+    /// How long deliveries are kept that have ended.
+    pub(super) fn retention(&self) -> Duration {
+        self.retention
     }
 
     /// The receivers and their fallbacks, as the store has to know them.

@@ -18,8 +18,7 @@ const EVERY: Duration = Duration::from_secs(60);
 const GRACE: Duration = Duration::from_secs(3600);
 /// A smaller step of the clock is left alone.
 const CLOCK_STEP: Duration = Duration::from_secs(2);
-/// One call of [`Admin::prune`] removes at most about so many rows, and so many calls are made in a row.
-const PRUNED_AT_ONCE: usize = 1000;
+/// So many calls of [`Admin::prune`] are made in a row.
 const PRUNES: usize = 100;
 
 /// Remembers when what was done.
@@ -50,9 +49,15 @@ impl Housekeeping {
     }
 
     /// Does what is to be done.
-    pub(super) async fn tidy(&mut self, roster: Vec<Listed>, admin: &dyn Admin, metrics: &Metrics) {
+    pub(super) async fn tidy(
+        &mut self,
+        roster: Vec<Listed>,
+        retention: Duration,
+        admin: &dyn Admin,
+        metrics: &Metrics,
+    ) {
         self.due_at = after(self.clock.now(), EVERY);
-        if let Err(error) = self.try_to_tidy(roster, admin, metrics).await {
+        if let Err(error) = self.try_to_tidy(roster, retention, admin, metrics).await {
             tracing::warn!(%error, "housekeeping has failed; it is tried again");
         }
     }
@@ -60,6 +65,7 @@ impl Housekeeping {
     async fn try_to_tidy(
         &mut self,
         roster: Vec<Listed>,
+        retention: Duration,
         admin: &dyn Admin,
         metrics: &Metrics,
     ) -> Result<(), StoreError> {
@@ -69,13 +75,35 @@ impl Housekeeping {
             admin.clock_set_back(by, looked.0).await?;
         }
         self.last = looked;
-        for _ in 0..PRUNES {
-            if admin.prune(self.clock.now()).await? < PRUNED_AT_ONCE {
-                break;
-            }
-        }
+        self.prune(retention, admin).await?;
         self.take_over(roster.clone(), admin, metrics).await?;
         self.bury(roster, admin, metrics).await
+    }
+
+    /// Removes what is older than `retention`, piece by piece, and says which dead letters nobody will look at any more.
+    async fn prune(&self, retention: Duration, admin: &dyn Admin) -> Result<(), StoreError> {
+        let mut dead: HashMap<ReceiverName, u64> = HashMap::new();
+        let mut result = Ok(());
+        for _ in 0..PRUNES {
+            match admin.prune(self.clock.now(), retention).await {
+                Ok(pruned) => {
+                    for (receiver, count) in pruned.dead {
+                        *dead.entry(receiver).or_default() += count;
+                    }
+                    if !pruned.more {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        for (receiver, count) in dead {
+            tracing::warn!(%receiver, count, days = retention.as_secs() / 86_400, "dead letters were removed: they are too old");
+        }
+        result
     }
 
     /// Gives away what waits for receivers that `roster`, which is in force from now on, does not have any more. Returns

@@ -1,7 +1,10 @@
 //! The composition root: builds everything from the configuration, runs it, takes it down in order.
 
+mod access;
 mod generation;
+mod heartbeat;
 mod housekeeping;
+mod web;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,8 +27,12 @@ use crate::metrics::Metrics;
 use crate::notification::ReceiverName;
 use crate::store::Admin;
 use crate::store::sqlite::{Options, SqliteStore};
+use crate::traces::{self, Export, Traces};
+pub use access::Reach;
 use generation::Generation;
+use heartbeat::{HeartbeatTimer, Known};
 use housekeeping::Housekeeping;
+use web::Web;
 
 /// So many alerts are answered without the store, each for so long. Copies from the peers of an HA pair come within a
 /// minute or so; what comes later costs a transaction.
@@ -35,16 +42,24 @@ const CACHED_FOR: Duration = Duration::from_secs(600);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(45);
 /// The server ends its connections in 5 s by itself.
 const HTTP_TIMEOUT: Duration = Duration::from_secs(7);
+/// So long the last traces may take to be exported.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Settings of the process that routes.yaml does not hold.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the embedded store lives.
     pub data_dir: PathBuf,
+    /// The web configuration file: TLS of the listener, and who may connect.
+    pub web_config: Option<PathBuf>,
     /// Largest webhook body, in bytes.
     pub max_body: usize,
     /// Most notifications that may wait in the outbox.
     pub max_outbox: u64,
+    /// Whom the listener is in reach of.
+    pub reach: Reach,
+    /// Where traces are exported to.
+    pub traces: Option<traces::Settings>,
 }
 
 /// Reads the configuration, at start and at each reload. An error is a text for people: every problem of the file.
@@ -67,6 +82,9 @@ pub struct App {
     cache: Cache,
     shared: Shared,
     live: Arc<Live>,
+    /// What the generation was made of.
+    config: Config,
+    web: Web,
     generation: Generation,
     housekeeping: Housekeeping,
     /// Notified when receivers may be gone: after a reload, and when all attempts of a generation have ended.
@@ -74,6 +92,8 @@ pub struct App {
     draining: Arc<Draining>,
     reload_sender: mpsc::Sender<Reload>,
     reload_requests: mpsc::Receiver<Reload>,
+    /// What exports traces, until it runs.
+    export: Option<Export>,
 }
 
 impl fmt::Debug for App {
@@ -88,16 +108,24 @@ impl App {
     /// # Errors
     /// If the configuration has problems, or the store cannot be opened.
     pub async fn open(load: LoadConfig, settings: Settings, clock: SharedClock) -> anyhow::Result<Self> {
-        let Loaded { config, hash } = load().map_err(anyhow::Error::msg)?;
+        let metrics = Arc::new(Metrics::new());
+        let web = Web::open(settings.web_config.as_deref(), clock.clone(), metrics.clone());
+        let (Loaded { config, hash }, web) = both(load(), web).map_err(anyhow::Error::msg)?;
+        let access = access::access(&config, web.config(), settings.reach).map_err(anyhow::Error::msg)?;
         let cache = Cache::new(CACHED_ALERTS, CACHED_FOR);
         let options = Options { max_outbox: settings.max_outbox, cache: cache.clone() };
         let store = Arc::new(SqliteStore::open(&settings.data_dir, options, clock.now())?);
-        let metrics = Arc::new(Metrics::new());
         let transport = Transport::new().map_err(anyhow::Error::msg)?;
         metrics.config_loaded(hash, clock.now());
-        let shared = Shared { store: store.clone(), transport, clock, metrics };
+        let collector = |settings: &traces::Settings| {
+            tracing::info!(collector = settings.origin(), "traces are exported");
+            Traces::to(settings, Arc::new(transport.clone()), metrics.clone(), clock.clone())
+        };
+        let (traces, export) = settings.traces.as_ref().map(collector).unzip();
+        let traces = traces.unwrap_or_default();
+        let shared = Shared { store: store.clone(), transport, clock, metrics, traces };
         let generation = Generation::new(&config, &shared, None, healths(&*store, &shared.clock).await?);
-        let live = Arc::new(Live::new(generation.routing(&config)));
+        let live = Arc::new(Live::new(generation.routing(&config, web.config(), access, None)));
         let (reload_sender, reload_requests) = mpsc::channel(1);
         let housekeeping = Housekeeping::new(shared.clock.clone());
         Ok(Self {
@@ -107,12 +135,15 @@ impl App {
             cache,
             shared,
             live,
+            config,
+            web,
             generation,
             housekeeping,
             departures: Arc::default(),
             draining: Arc::default(),
             reload_sender,
             reload_requests,
+            export,
         })
     }
 
@@ -137,11 +168,18 @@ impl App {
         // The workers of this generation and of those before it.
         let workers = TaskTracker::new();
         let (server, stop_http) = (TaskTracker::new(), CancellationToken::new());
-        server.spawn(http::serve(listener, http::router(self.state()), stop_http.clone()));
+        let (exporter, stop_export) = (TaskTracker::new(), CancellationToken::new());
+        if let Some(export) = self.export.take() {
+            exporter.spawn(export.run(stop_export.clone()));
+        }
+        server.spawn(http::serve(listener, self.web.tls(), self.state(), stop_http.clone()));
         self.start_workers(&workers);
+        let deaf = CancellationToken::new();
+        workers.spawn(self.heartbeats().run(deaf.clone()));
         self.supervise(&workers, &shutdown).await;
         tracing::info!("shutting down: nothing more is accepted");
         self.draining.start();
+        deaf.cancel();
         self.refuse_reloads();
         self.generation.stop();
         // Until the attempts under way have ended, whoever posts is still answered: with 503.
@@ -153,6 +191,12 @@ impl App {
         server.close();
         let _ = tokio::time::timeout(HTTP_TIMEOUT, server.wait()).await;
         self.close().await?;
+        // Last, when all spans have ended, and nothing else waits for a collector that hangs.
+        stop_export.cancel();
+        exporter.close();
+        if tokio::time::timeout(EXPORT_TIMEOUT, exporter.wait()).await.is_err() {
+            tracing::warn!("the last traces could not be exported in time, and are lost");
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -175,9 +219,25 @@ impl App {
             live: self.live.clone(),
             reload: self.reload_sender.clone(),
             metrics: self.shared.metrics.clone(),
+            traces: self.shared.traces.clone(),
             clock: self.shared.clock.clone(),
             max_body: self.settings.max_body,
+            room: http::Room::new(self.settings.max_body).into(),
+            keep: Arc::default(),
+            log: Arc::default(),
+            readiness: Arc::default(),
             draining: self.draining.clone(),
+        }
+    }
+
+    fn heartbeats(&self) -> HeartbeatTimer {
+        HeartbeatTimer {
+            store: self.store.clone(),
+            memory: self.store.clone(),
+            live: self.live.clone(),
+            metrics: self.shared.metrics.clone(),
+            clock: self.shared.clock.clone(),
+            known: Known::default(),
         }
     }
 
@@ -195,7 +255,7 @@ impl App {
                 Some(Reload(reply)) = self.reload_requests.recv() => {
                     let result = self.reload(workers);
                     if let Err(problems) = &result {
-                        tracing::error!(%problems, "routes.yaml was not reloaded; the one before stays in force");
+                        tracing::error!(%problems, "routes.yaml was not reloaded; what was there before stays in force");
                     }
                     if let Some(reply) = reply {
                         let _ = reply.send(result);
@@ -203,9 +263,15 @@ impl App {
                 }
                 // What it does is done piece by piece in the store: to stop in between loses nothing.
                 () = self.housekeeping.due() => {
-                    let roster = self.generation.roster();
+                    let (roster, retention) = (self.generation.roster(), self.generation.retention());
                     tokio::select! {
-                        () = self.housekeeping.tidy(roster, &*self.store, &self.shared.metrics) => (),
+                        () = self.housekeeping.tidy(roster, retention, &*self.store, &self.shared.metrics) => (),
+                        () = shutdown.cancelled() => return,
+                    }
+                }
+                () = self.web.due() => {
+                    tokio::select! {
+                        next = self.web.look() => self.take_web(next),
                         () = shutdown.cancelled() => return,
                     }
                 }
@@ -237,21 +303,51 @@ impl App {
         }
     }
 
-    /// Loads routes.yaml and switches to it. Workers of before finish what they have in hand; leases keep the two from
-    /// sending the same delivery.
+    /// Puts a changed web configuration in force, for what connects and for what is asked from now on.
+    fn take_web(&mut self, next: Option<web::Next>) {
+        let Some(next) = next else { return };
+        let access = match access::access(&self.config, next.config(), self.settings.reach) {
+            Ok(access) => access,
+            Err(problems) => return self.web.refuse_changed(&problems),
+        };
+        self.web.put_in_force(next);
+        let before = self.live.current();
+        self.live.replace(self.generation.routing(&self.config, self.web.config(), access, Some(&before)));
+        tracing::info!("the web configuration or a certificate has changed and is in force; open connections go on");
+    }
+
+    /// Loads routes.yaml and the web configuration, and switches to both or to none. Workers of before finish what they have
+    /// in hand; leases keep the two from sending the same delivery.
     fn reload(&mut self, workers: &TaskTracker) -> Result<(), String> {
-        let loaded = (self.load)().inspect_err(|_| self.shared.metrics.config_refused())?;
+        let web = self.web.read().inspect_err(|problems| self.web.refuse(problems));
+        let (loaded, web) = both((self.load)(), web).inspect_err(|_| self.shared.metrics.config_refused())?;
+        let next_web = web.as_ref().map_or(self.web.config(), web::Next::config);
+        let access = access::access(&loaded.config, next_web, self.settings.reach)
+            .inspect_err(|_| self.shared.metrics.config_refused())?;
+        if let Some(web) = web {
+            self.web.put_in_force(web);
+        }
         let healths = self.generation.healths();
         let next = Generation::new(&loaded.config, &self.shared, Some(&self.generation), healths);
-        self.live.replace(next.routing(&loaded.config));
+        self.live.replace(next.routing(&loaded.config, self.web.config(), access, Some(&self.live.current())));
         let before = std::mem::replace(&mut self.generation, next);
         before.stop();
         self.start_workers(workers);
         self.shared.metrics.config_loaded(loaded.hash, self.shared.clock.now());
         tracing::info!(receivers = loaded.config.receivers.len(), "routes.yaml reloaded");
+        self.config = loaded.config;
         // Not here: it may take long, and whoever asked for the reload waits, and so does a shutdown.
         self.departures.notify_one();
         Ok(())
+    }
+}
+
+/// Both, or what is wrong with either.
+fn both<A, B>(a: Result<A, String>, b: Result<B, String>) -> Result<(A, B), String> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(a), Err(b)) => Err(format!("{a}\n{b}")),
+        (Err(problems), Ok(_)) | (Ok(_), Err(problems)) => Err(problems),
     }
 }
 

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use report::Report;
 
+use crate::clock::{Clock, SystemClock};
+use crate::config::web::{self, ClientAuth, WebConfig};
 use crate::config::{Config, ConfigError, Options, load};
 use crate::rules::{self, RuleSet, Verdict};
 use crate::yaml::plain;
@@ -25,6 +27,9 @@ pub struct Args {
     /// Rule files of Prometheus, or folders of them, whose alerts the routes must know; may be given several times
     #[arg(long, value_name = "DIR")]
     pub rules: Vec<PathBuf>,
+    /// The web configuration file, with the certificates that it names
+    #[arg(long, value_name = "FILE")]
+    pub web_config: Option<PathBuf>,
     /// Fail on warnings, too
     #[arg(long)]
     pub strict: bool,
@@ -51,7 +56,7 @@ pub enum Format {
 /// # Errors
 /// If `out` or `err` cannot be written, or, as text, the file cannot be read.
 pub fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<ExitCode> {
-    let Args { file, rules, strict, no_secrets, format } = args;
+    let Args { file, rules, web_config, strict, no_secrets, format } = args;
     let options = if no_secrets { Options::without_secrets() } else { Options::default() };
     let mut report = Report::new(&file);
     let config = match load(&file, &options) {
@@ -65,11 +70,13 @@ pub fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Resu
         }
         Err(error @ ConfigError::Read { .. }) if format == Format::Text => return Err(error.into()),
         Err(error) => {
-            let message = error.to_string();
-            report.routes = vec![Problem { severity: Severity::Error, message, place: None, hint: None }];
+            report.routes = vec![unreadable(&error)];
             None
         }
     };
+    if let Some(path) = web_config {
+        check_web(&path, &mut report);
+    }
     check_rules(&rules, config.as_ref(), &file, &mut report);
     match format {
         Format::Text => text(&report, config.as_ref(), out, err)?,
@@ -77,6 +84,19 @@ pub fn run(args: Args, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Resu
     }
     let (errors, warnings) = report.tally();
     Ok(if errors > 0 || (strict && warnings > 0) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn unreadable(error: &ConfigError) -> Problem {
+    Problem { severity: Severity::Error, message: error.to_string(), place: None, hint: None }
+}
+
+fn check_web(path: &Path, report: &mut Report) {
+    let (config, problems) = match web::load(path, SystemClock::new().now()).result {
+        Ok((config, warnings)) => (Some(config), warnings),
+        Err(ConfigError::Invalid { problems, .. }) => (None, problems),
+        Err(error @ ConfigError::Read { .. }) => (None, vec![unreadable(&error)]),
+    };
+    report.web = Some((InFile { file: path.display().to_string(), problems }, config));
 }
 
 fn check_rules(paths: &[PathBuf], config: Option<&Config>, file: &Path, report: &mut Report) {
@@ -107,8 +127,8 @@ fn no_alert(paths: &[PathBuf]) -> InFile {
 fn text(report: &Report, config: Option<&Config>, out: &mut dyn Write, err: &mut dyn Write) -> std::io::Result<()> {
     let name = &plain(&report.file);
     let routes = report.routes.iter().map(|problem| (&*report.file, problem));
-    let rules = report.rules.iter().flat_map(|file| file.problems.iter().map(|problem| (&*file.file, problem)));
-    show_some(routes.chain(rules), err)?;
+    let others = report.others().flat_map(|file| file.problems.iter().map(|problem| (&*file.file, problem)));
+    show_some(routes.chain(others), err)?;
     match config {
         Some(config) => {
             let receivers = count(config.receivers.len(), "receiver");
@@ -117,6 +137,13 @@ fn text(report: &Report, config: Option<&Config>, out: &mut dyn Write, err: &mut
         }
         None => writeln!(err, "{name}: {}", summary(&report.routes))?,
     }
+    match &report.web {
+        Some((InFile { file, problems }, Some(web))) => {
+            writeln!(out, "{}: {}, {}", plain(file), in_words(web), summary(problems))?;
+        }
+        Some((InFile { file, problems }, None)) => writeln!(err, "{}: {}", plain(file), summary(problems))?,
+        None => {}
+    }
     let said = summary(report.rules.iter().flat_map(|file| &file.problems));
     match &report.checked {
         Some((rules, Some(verdict))) => writeln!(out, "rules: {}", landings(rules, verdict, &said)),
@@ -124,6 +151,18 @@ fn text(report: &Report, config: Option<&Config>, out: &mut dyn Write, err: &mut
         None if report.rules.is_empty() => Ok(()),
         None => writeln!(err, "rules: {said}"),
     }
+}
+
+/// `TLS, client certificates required, 1 user`.
+fn in_words(web: &WebConfig) -> String {
+    let tls = web.tls.as_ref().map_or("no TLS", |tls| match tls.client_auth {
+        ClientAuth::None => "TLS",
+        ClientAuth::Request => "TLS, client certificates asked for and not verified",
+        ClientAuth::RequireAny => "TLS, any client certificate required",
+        ClientAuth::VerifyIfGiven => "TLS, client certificates verified where there is one",
+        ClientAuth::RequireAndVerify => "TLS, client certificates required",
+    });
+    format!("{tls}, {}", count(web.basic_users.len(), "user"))
 }
 
 /// `12 alerts in 3 files: 10 land on a route of their own, 2 depend on labels that only Prometheus knows`.
@@ -170,7 +209,7 @@ mod tests {
     use crate::config::tests::folder;
 
     fn args(file: &Path, strict: bool, no_secrets: bool) -> Args {
-        Args { file: file.to_owned(), rules: Vec::new(), strict, no_secrets, format: Format::Text }
+        Args { file: file.to_owned(), rules: Vec::new(), web_config: None, strict, no_secrets, format: Format::Text }
     }
 
     fn check(files: &[(&str, &str)], strict: bool, no_secrets: bool) -> (ExitCode, String, String) {

@@ -7,15 +7,16 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use crate::store::sqlite::SqliteReader;
+use crate::yaml::{plain, plain_json};
 
 /// Which store to read.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Directory of the embedded store; it may be in use by a running service
-    #[arg(long, env = "ALERTROUTER_DATA_DIR", default_value = "data")]
+    #[arg(long, value_name = "DIR", env = "ALERTROUTER_DATA_DIR", default_value = "data")]
     data_dir: PathBuf,
     /// Most entries to show, newest first
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
     /// One JSON object per line
     #[arg(long)]
@@ -33,21 +34,16 @@ pub fn run(args: &Args, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     }
     for rejected in all {
         let content = String::from_utf8_lossy(&rejected.content);
-        // Reasons are ours and hold no control characters; the content is a stranger's.
         let what = rejected.what.as_str();
         if args.json {
             let (at, reason) = (rejected.at.to_string(), rejected.reason);
             let line = serde_json::json!({ "at": at, "what": what, "reason": reason, "content": content });
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", plain_json(&line.to_string()))?;
         } else {
-            let shown: String = content.chars().take(2000).flat_map(escaped).collect();
-            writeln!(out, "{}  {what}  {}\n    {shown}", rejected.at, rejected.reason)?;
+            let beginning: String = content.chars().take(2000).collect();
+            writeln!(out, "{}  {what}  {}\n    {}", rejected.at, plain(&rejected.reason), plain(&beginning))?;
         }
     }
     out.flush().context("the output could not be written")?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn escaped(c: char) -> Vec<char> {
-    if c.is_control() { c.escape_debug().collect() } else { vec![c] }
 }

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Config;
+use super::auth;
+use super::heartbeats;
 use super::places;
 use super::receivers::{self, Names};
 use super::routes;
@@ -13,8 +15,7 @@ use crate::route::{Route, Tree};
 use crate::yaml::{Context, Fields, Node, Note, Span, Value, discreet};
 
 const ELSEWHERE: &str = "leave it in alertmanager.yml";
-const NOTES: [Note; 8] = [
-    Note::Later("auth"),
+const NOTES: [Note; 7] = [
     Note::Instead("global", "each receiver has its own settings here"),
     Note::Instead("templates", ELSEWHERE),
     Note::Instead("inhibit_rules", ELSEWHERE),
@@ -27,6 +28,11 @@ const NOTES: [Note; 8] = [
 /// How long a firing copy of an ended episode is held unless the file says otherwise.
 const SETTLE: Duration = Duration::from_mins(5);
 const MAX_SETTLE: Duration = Duration::from_hours(24);
+
+/// How long deliveries are kept that have ended unless the file says otherwise.
+const RETENTION: Duration = Duration::from_hours(30 * 24);
+const MIN_RETENTION: Duration = Duration::from_hours(24);
+const MAX_RETENTION: Duration = Duration::from_hours(365 * 24);
 
 struct Dedup {
     ignore_labels: Vec<String>,
@@ -48,13 +54,39 @@ pub(super) fn config(cx: &mut Context<'_>, node: &Node, secrets: &Secrets<'_>) -
         Some((span, node)) => dedup(cx, node, span, root.as_ref()),
         None => Some(Dedup { ignore_labels: Vec::new(), settle: SETTLE }),
     };
+    let heartbeats = match fields.take(cx, "heartbeats") {
+        Some(node) => heartbeats::heartbeats(cx, node, &mut names),
+        None => Some(Vec::new()),
+    };
+    let retention = match fields.take(cx, "retention") {
+        Some(node) => retention(cx, node),
+        None => Some(RETENTION),
+    };
+    let auth = match fields.take_with_key(cx, "auth") {
+        Some((span, node)) => auth::auth(cx, node, span, secrets).map(Some),
+        // A key without a value has been reported: it must not open the door.
+        None => Some(None),
+    };
     fields.close(cx, &NOTES);
     // A tree with a mistake may be the reason why a receiver seems unused.
     let root = root?;
     names.report_unused(cx);
     let Dedup { ignore_labels, settle } = dedup?;
     let matchers = places::matchers(cx, node);
-    Some(Config { tree: Tree { root }, receivers: receivers?, ignore_labels, settle, matchers })
+    let (receivers, heartbeats, retention, auth) = (receivers?, heartbeats?, retention?, auth?);
+    Some(Config { tree: Tree { root }, receivers, ignore_labels, settle, auth, heartbeats, retention, matchers })
+}
+
+/// How long what has ended is kept.
+fn retention(cx: &mut Context<'_>, node: &Node) -> Option<Duration> {
+    let duration = cx.duration(node, "`retention`", Duration::ZERO..=Duration::MAX)?;
+    let hint = match duration {
+        short if short < MIN_RETENTION => "dead letters must still be there when somebody looks for them",
+        long if long > MAX_RETENTION => "keep what is older in the logs: the database is no archive",
+        _ => return Some(duration),
+    };
+    cx.error_with(node.span, "`retention` must be between 1d and 1y", hint);
+    None
 }
 
 fn dedup(cx: &mut Context<'_>, node: &Node, at: Span, root: Option<&Route>) -> Option<Dedup> {

@@ -3,14 +3,17 @@
 //! [`load`] reads a file, [`parse`] a text: a walk over the tree of [`crate::yaml`] that reports and goes on.
 
 mod address;
+mod auth;
 mod compile;
 mod fallbacks;
+mod heartbeats;
 mod places;
 mod rate;
 mod receivers;
 mod routes;
 pub mod schema;
 pub mod secret;
+pub mod web;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +22,8 @@ use std::time::Duration;
 pub use places::MatcherAt;
 use secret::{SecretSource, Secrets};
 
+use crate::auth::Credentials;
+use crate::heartbeat;
 use crate::receiver::Definition;
 use crate::route::Tree;
 use crate::yaml::problem::{self, Problem};
@@ -35,6 +40,12 @@ pub struct Config {
     pub ignore_labels: Vec<String>,
     /// `dedup.settle`: how long a firing copy of an ended episode is held.
     pub settle: Duration,
+    /// `auth`: who may post alerts, reload and read metrics.
+    pub auth: Option<Credentials>,
+    /// The alerts that must keep arriving.
+    pub heartbeats: Vec<heartbeat::Definition>,
+    /// `retention`: how long deliveries are kept that have ended, dead letters among them.
+    pub retention: Duration,
     /// Every matcher of the tree and where it stands, in the order of [`crate::route::Route::walk`].
     pub matchers: Vec<MatcherAt>,
 }
@@ -94,6 +105,19 @@ pub enum ConfigError {
         /// Everything that is wrong, warnings too, in the order of the file.
         problems: Vec<Problem>,
     },
+}
+
+impl ConfigError {
+    /// Everything that is wrong, a line each: for logs and answers.
+    #[must_use]
+    pub fn every_problem(&self) -> String {
+        let (file, problems) = match self {
+            Self::Invalid { file, problems } => (file.as_str(), problems.as_slice()),
+            Self::Read { .. } => ("", &[][..]),
+        };
+        let lines = problems.iter().map(|problem| problem.one_line(file));
+        [self.to_string()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// Loads a file, with secrets from the environment and the file system.

@@ -23,6 +23,8 @@ const NOTES: [Note; 8] = [
     Note::Instead("match_re", MATCHERS),
 ];
 
+const OF_A_ROUTE: &str = "`receivers` of a route";
+
 /// `repeat_interval` where no route says otherwise: Alertmanager's default.
 const REPEAT_INTERVAL: Duration = Duration::from_hours(4);
 const YEAR: Duration = Duration::from_hours(365 * 24);
@@ -49,7 +51,7 @@ pub(super) fn root(cx: &mut Context<'_>, node: &Node, at: Span, names: &mut Name
     }
     // Missing is an error of its own; empty would lose every alert that no route below takes.
     let receivers = fields.require(cx, "receivers").and_then(|node| {
-        let receivers = receivers(cx, node, names)?;
+        let receivers = receivers(cx, node, OF_A_ROUTE, names)?;
         if receivers.is_empty() {
             let hint = "to drop alerts on purpose, write `receivers: []` in a route below `routes`";
             cx.error_with(node.span, "`receivers` of the root must not be empty", hint);
@@ -70,7 +72,7 @@ fn route(cx: &mut Context<'_>, node: &Node, names: &mut Names, inherited: &Inher
         None => Some(false),
     };
     let receivers = match fields.take(cx, "receivers") {
-        Some(node) => receivers(cx, node, names),
+        Some(node) => receivers(cx, node, OF_A_ROUTE, names),
         None => Some(inherited.receivers.clone()),
     };
     // Children are read even if their parent is wrong: every problem at once.
@@ -142,8 +144,9 @@ fn unreachable(cx: &mut Context<'_>, at: Span, route: &Route, earlier: &[Route],
     }
 }
 
-fn receivers(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Vec<ReceiverName>> {
-    let items = cx.list(node, "`receivers` of a route", "[NAME]")?;
+/// Reads a list of receivers' names; `what` it is, for messages.
+pub(super) fn receivers(cx: &mut Context<'_>, node: &Node, what: &str, names: &mut Names) -> Option<Vec<ReceiverName>> {
+    let items = cx.list(node, what, "[NAME]")?;
     let mut receivers = Vec::with_capacity(items.len());
     let mut broken = false;
     for item in items {
@@ -173,7 +176,8 @@ fn receivers(cx: &mut Context<'_>, node: &Node, names: &mut Names) -> Option<Vec
     (!broken).then_some(receivers)
 }
 
-fn matchers(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Matcher>> {
+/// Reads a list of matchers.
+pub(super) fn matchers(cx: &mut Context<'_>, node: &Node) -> Option<Vec<Matcher>> {
     let items = cx.list(node, "`matchers`", "[severity=\"critical\"]")?;
     let mut matchers = Vec::new();
     let mut broken = false;

@@ -6,6 +6,8 @@
 //! know the same keys.
 #![expect(dead_code, reason = "the types are a description: nothing is ever read into them")]
 
+use std::collections::BTreeMap;
+
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
@@ -51,6 +53,72 @@ struct Routes {
     /// What counts as the same alert.
     #[schemars(default)]
     dedup: Option<Dedup>,
+    /// Dead man's switches: alerts that must keep arriving, such as Prometheus' always firing `Watchdog`.
+    heartbeats: Option<Vec<Heartbeat>>,
+    /// How long deliveries are kept that have ended, dead letters among them; 1d to 1y. Default 30d.
+    retention: Option<Duration>,
+    /// Who may post alerts, reload and read metrics. Default: whoever reaches the address, which then has to be loopback.
+    auth: Option<Auth>,
+}
+
+/// Who may post alerts, reload and read metrics.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("minProperties" = 1))]
+struct Auth {
+    /// `Authorization: Bearer TOKEN`. Several, so that one can be replaced without a gap.
+    #[schemars(length(min = 1))]
+    bearer_tokens: Option<Vec<BearerToken>>,
+    /// `Authorization: Basic …`.
+    #[schemars(length(min = 1))]
+    basic_users: Option<Vec<BasicUser>>,
+    /// Certificates that `client_ca_file` of `--web-config` vouches for, by a name in them.
+    #[schemars(length(min = 1))]
+    client_certificates: Option<Vec<ClientCertificate>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct BearerToken {
+    /// 16 to 4096 characters; make one with `openssl rand -hex 32`.
+    token: Secret,
+    /// What it is good for. Default `[ingest]`.
+    #[schemars(length(min = 1))]
+    roles: Option<Vec<Role>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct BasicUser {
+    /// Without `:`.
+    #[schemars(length(min = 1, max = 255), regex(pattern = "^[^:]*$"))]
+    username: String,
+    /// The bcrypt hash of the password, `$2y$10$…`: `htpasswd -nBC 10 "" | tr -d ':\n'`.
+    password_hash: Secret,
+    /// What the user may do. Default `[ingest]`.
+    #[schemars(length(min = 1))]
+    roles: Option<Vec<Role>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct ClientCertificate {
+    /// One of its subject alternative names, exactly: a DNS name or a URI.
+    #[schemars(length(min = 1))]
+    san: String,
+    /// What its holder may do. Default `[ingest]`.
+    #[schemars(length(min = 1))]
+    roles: Option<Vec<Role>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Role {
+    /// Post alerts.
+    Ingest,
+    /// Reload.
+    Admin,
+    /// Read metrics.
+    Metrics,
 }
 
 /// A receiver: a name, exactly one service, and how it is delivered to.
@@ -60,14 +128,16 @@ struct Receiver {
     /// Its name in routes; also the label of its metrics.
     #[schemars(length(min = 1, max = 200))]
     name: String,
-    /// An incoming webhook of a Slack app. One message per group with the alerts that are new in it.
+    /// Slack: an incoming webhook, or the token of an app, which keeps one message per group up to date.
     slack: Option<Slack>,
-    /// PagerDuty's Events API v2. One incident per alert.
+    /// PagerDuty's Events API v2. One incident per alert, or per group.
     pagerduty: Option<PagerDuty>,
     /// An annotation when an alert fires, made a region when it resolves.
     grafana: Option<Grafana>,
-    /// JSON in the shape of Alertmanager's webhook, with only the alerts that are new.
+    /// A POST of JSON in the shape of Alertmanager's webhook, with only the alerts that are new, or of what a template makes.
     webhook: Option<Webhook>,
+    /// Mail over SMTP, as text and HTML. The mails of a group and day are one thread.
+    email: Option<Email>,
     /// Whether resolved alerts are sent. Default true.
     send_resolved: Option<bool>,
     /// The pace that the service takes; what exceeds it waits.
@@ -83,14 +153,32 @@ struct Receiver {
 }
 
 fn one_service() -> serde_json::Value {
-    json!(["slack", "pagerduty", "grafana", "webhook"].map(|service| json!({ "required": [service] })))
+    json!(["slack", "pagerduty", "grafana", "webhook", "email"].map(|service| json!({ "required": [service] })))
 }
 
 #[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[schemars(deny_unknown_fields, extend("oneOf" = webhook_or_token()))]
 struct Slack {
-    /// Its address; the webhook decides the channel.
-    webhook_url: Secret,
+    /// The address of an incoming webhook, which decides the channel. One message per notification.
+    webhook_url: Option<Secret>,
+    /// The bot token of an app with the scope `chat:write`. One message per group, edited as alerts join and resolve.
+    token: Option<Secret>,
+    /// Where the app posts: `'#alerts'` (in quotes, or `#` begins a comment), or the id of a channel or person.
+    #[schemars(length(min = 1, max = 81))]
+    channel: Option<String>,
+    /// The Web API. Default <https://slack.com/api>.
+    api_url: Option<Address>,
+    /// A template in place of the headline. Values are escaped as mrkdwn.
+    title: Option<String>,
+    /// A template in place of what stands below the headline.
+    text: Option<String>,
+}
+
+fn webhook_or_token() -> serde_json::Value {
+    json!([
+        { "required": ["webhook_url"], "properties": { "token": false, "channel": false, "api_url": false } },
+        { "required": ["token", "channel"], "properties": { "webhook_url": false } },
+    ])
 }
 
 #[derive(JsonSchema)]
@@ -100,6 +188,30 @@ struct PagerDuty {
     routing_key: Secret,
     /// Default <https://events.pagerduty.com/v2/enqueue>; EU accounts: <https://events.eu.pagerduty.com/v2/enqueue>.
     url: Option<Address>,
+    /// What becomes an incident. Default `alert`.
+    incident_per: Option<IncidentPer>,
+    /// Values of the label `severity` and what they are to PagerDuty: `{page: critical, ticket: warning}`.
+    severity_map: Option<BTreeMap<String, PagerDutySeverity>>,
+    /// A template of what the incident is called, in place of alertname, summary and place. Cut after 1024 bytes.
+    summary: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum IncidentPer {
+    /// Each alert; it is resolved when the alert is.
+    Alert,
+    /// Each group; it is resolved with the last alert of it that PagerDuty was told of.
+    Group,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum PagerDutySeverity {
+    Critical,
+    Error,
+    Warning,
+    Info,
 }
 
 #[derive(JsonSchema)]
@@ -116,6 +228,12 @@ struct Grafana {
     /// Only on this panel of the dashboard.
     #[schemars(range(min = 1))]
     panel_id: Option<i64>,
+    /// A template of what the annotation says, in HTML. Values are escaped.
+    text: Option<String>,
+    /// The organisation, for Grafanas without the older annotation API: `org-2`, or `stacks-123` on Grafana Cloud. Default
+    /// `default`.
+    #[schemars(regex(pattern = "^(default|(org|stacks)-[0-9]+)$"))]
+    namespace: Option<String>,
 }
 
 #[derive(JsonSchema)]
@@ -123,26 +241,87 @@ struct Grafana {
 struct Webhook {
     /// Where to POST; a secret, because many services put a token into it.
     url: Secret,
+    /// Further headers. `content-type` decides how values are written into `body`; default `application/json`.
+    headers: Option<BTreeMap<String, Secret>>,
+    /// A template of the body, in place of Alertmanager's JSON. As JSON, `{{ x }}` is a JSON value with its quotes.
+    body: Option<String>,
+    /// Signs as Standard Webhooks does: `whsec_` and 24 to 64 bytes in base64; several while they are being rotated.
+    secret: Option<Secrets>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Email {
+    /// The mail server, `HOST:PORT`.
+    #[schemars(regex(pattern = "^[^ ]+:[0-9]{1,5}$"))]
+    smarthost: String,
+    /// The sender: `alerts@example.org` or `Alerts <alerts@example.org>`.
+    #[schemars(length(min = 1))]
+    from: String,
+    /// Who gets it: an address, several with commas between them, or a list.
+    to: EmailTo,
+    /// Who is asking, with AUTH PLAIN or LOGIN. Never sent without TLS.
+    auth: Option<EmailAuth>,
+    /// Default: `tls` on port 465, else `starttls`. Both are required of the server, not tried.
+    tls: Option<EmailTls>,
+    /// The name of this machine, for EHLO. Default `localhost`.
+    hello: Option<String>,
+    /// The authorities to trust in place of the system's: a file with certificates in PEM, relative to routes.yaml.
+    ca_file: Option<String>,
+    /// A template in place of the first line, and of what the subject says after the state. Plain text.
+    title: Option<String>,
+    /// A template in place of what stands below it. Plain text.
+    text: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum EmailTo {
+    One(#[schemars(length(min = 1))] String),
+    Several(#[schemars(length(min = 1))] Vec<String>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct EmailAuth {
+    username: String,
+    password: Secret,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum EmailTls {
+    /// It begins in plain text and goes on with TLS.
+    StartTls,
+    /// It begins with TLS.
+    #[schemars(rename = "tls")]
+    Implicit,
+    /// Plain text; not with `auth`.
+    None,
 }
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct RateLimit {
-    /// `1/s`, `30/m` or `100/h`, from 1 to 10000. Defaults: Slack 1/s, PagerDuty 2/s, others 10/s.
+    /// `1/s`, `30/m` or `100/h`, from 1 to 10000. Defaults: Slack 1/s (with a token 50/m), PagerDuty 2/s, email 20/m, others
+    /// 10/s.
     #[schemars(regex(pattern = r"^[0-9]{1,5} */ *[smh]$"))]
     rate: Option<String>,
-    /// How many may go at once. Defaults: Slack 5, others 20.
+    /// How many may go at once. Defaults: Slack 5, email 10, others 20.
     #[schemars(range(min = 1, max = 10_000))]
     burst: Option<u32>,
-    /// What happens to notifications over the limit.
+    /// What happens to notifications over the limit; none is dropped.
     overflow: Option<Overflow>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 enum Overflow {
-    /// They wait; nothing is dropped.
+    /// They wait, each for its turn. Default for all but Slack and email.
     Wait,
+    /// Those that wait together go as one message; critical ones never do, and go first. Default for Slack and email; not
+    /// for PagerDuty and Grafana.
+    Digest,
 }
 
 #[derive(JsonSchema)]
@@ -159,6 +338,24 @@ struct Dedup {
     ignore_labels: Option<Vec<String>>,
     /// How long a firing copy of an ended episode waits for its resolve; at most 24h. Default 5m.
     settle: Option<Duration>,
+}
+
+/// An alert that must keep arriving. If it does not, `HeartbeatMissing` fires until it is back.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Heartbeat {
+    /// What it stands for, such as a cluster; the label `heartbeat` of the alert and of its metrics.
+    #[schemars(length(min = 1, max = 200))]
+    name: String,
+    /// Which firing alerts count: `[alertname="Watchdog"]`. All have to fit.
+    #[schemars(length(min = 1))]
+    matchers: Vec<String>,
+    /// For how long there may be none; 10s to 24h. Longer than Alertmanager's `repeat_interval` plus twice its
+    /// `group_interval`. Default 5m.
+    every: Option<Duration>,
+    /// Who is told.
+    #[schemars(length(min = 1))]
+    receivers: Vec<String>,
 }
 
 #[derive(JsonSchema)]
@@ -195,6 +392,14 @@ struct Route {
 enum Secret {
     Value(#[schemars(length(min = 1))] String),
     From(SecretFrom),
+}
+
+/// A secret, or several.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum Secrets {
+    One(Secret),
+    Several(#[schemars(length(min = 1))] Vec<Secret>),
 }
 
 #[derive(JsonSchema)]
@@ -269,10 +474,17 @@ mod tests {
             ("PagerDuty", receiver("pagerduty: {qqqqqqqqqqq: 1}")),
             ("Grafana", receiver("grafana: {qqqqqqqqqqq: 1}")),
             ("Webhook", receiver("webhook: {qqqqqqqqqqq: 1}")),
+            ("Email", receiver("email: {qqqqqqqqqqq: 1}")),
+            ("EmailAuth", receiver("email: {auth: {qqqqqqqqqqq: 1}}")),
             ("SecretFrom", receiver("webhook: {url: {qqqqqqqqqqq: 1, env: X}}")),
             ("RateLimit", receiver(&format!("{hook}, rate_limit: {{qqqqqqqqqqq: 1}}"))),
             ("Retry", receiver(&format!("{hook}, retry: {{qqqqqqqqqqq: 1}}"))),
             ("Dedup", receiver(hook) + "\ndedup: {qqqqqqqqqqq: 1}"),
+            ("Heartbeat", receiver(hook) + "\nheartbeats: [{qqqqqqqqqqq: 1}]"),
+            ("Auth", receiver(hook) + "\nauth: {qqqqqqqqqqq: 1}"),
+            ("BearerToken", receiver(hook) + "\nauth: {bearer_tokens: [{qqqqqqqqqqq: 1}]}"),
+            ("BasicUser", receiver(hook) + "\nauth: {basic_users: [{qqqqqqqqqqq: 1}]}"),
+            ("ClientCertificate", receiver(hook) + "\nauth: {client_certificates: [{qqqqqqqqqqq: 1}]}"),
             ("Route", receiver(hook).replace("[a]}", "[a], routes: [{qqqqqqqqqqq: 1}]}")),
         ];
         for (name, file) in &places {

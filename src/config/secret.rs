@@ -69,13 +69,13 @@ fn kind(_: &std::fs::Metadata) -> &'static str {
 }
 
 #[cfg(unix)]
-fn others_can_read(metadata: &std::fs::Metadata) -> bool {
+pub(super) fn others_can_read(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::PermissionsExt;
     metadata.permissions().mode() & 0o004 != 0
 }
 
 #[cfg(not(unix))]
-fn others_can_read(_: &std::fs::Metadata) -> bool {
+pub(super) fn others_can_read(_: &std::fs::Metadata) -> bool {
     false
 }
 

@@ -53,6 +53,11 @@ impl Cache {
         self.entries.invalidate(&fingerprint);
     }
 
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.entries.invalidate_all();
+    }
+
     /// The decisions over one alert, if all of them drop it: for the receivers in `wants`, and for a resolve also for
     /// everybody else who was told. `None` if the store has to be asked.
     pub fn drops<'a>(

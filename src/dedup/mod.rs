@@ -4,6 +4,7 @@
 
 mod cache;
 pub mod fallback;
+pub mod retry;
 
 use std::time::Duration;
 

@@ -42,6 +42,15 @@ impl FallbackTo {
         shared.metrics.notifications(receiver, Counted::Fallback, 1);
         self.wake.notify_one();
     }
+
+    /// Notes that it was told of so many that a digest carried, which is given up.
+    pub(super) fn was_told_of(&self, shared: &Shared, receiver: &ReceiverName, count: u64, digest: DeliveryId) {
+        if count > 0 {
+            tracing::warn!(%receiver, %digest, count, fallback = %self.target.name, "the fallback is told of a dead digest");
+            shared.metrics.notifications(receiver, Counted::Fallback, count);
+            self.wake.notify_one();
+        }
+    }
 }
 
 /// Looks after what waits too long for one receiver.

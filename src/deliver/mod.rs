@@ -4,10 +4,16 @@
 
 mod attempt;
 mod fallback;
+mod hands;
 mod health;
+mod mail;
 mod pace;
 mod policy;
+mod storm;
+mod task;
+mod traced;
 mod transport;
+pub mod trial;
 mod worker;
 
 pub use fallback::{FallbackTimer, FallbackTo};

@@ -23,7 +23,7 @@ impl GovernorClock for Monotonic {
     }
 }
 
-/// The rate limit of one receiver, `overflow: wait`: what exceeds it waits.
+/// The rate limit of one receiver.
 #[derive(Debug)]
 pub(super) struct Pace {
     limiter: RateLimiter<NotKeyed, InMemoryState, Monotonic, NoOpMiddleware<Nanos>>,
@@ -56,11 +56,13 @@ mod tests {
 
     use super::*;
     use crate::clock::{ManualClock, Timestamp};
+    use crate::receiver::Overflow;
 
     #[test]
     fn after_the_burst_one_goes_every_period() {
         let clock = ManualClock::new(Timestamp::from_second(1_000_000).unwrap());
-        let limit = RateLimit { period: Duration::from_secs(1), burst: NonZeroU32::new(5).unwrap() };
+        let limit =
+            RateLimit { period: Duration::from_secs(1), burst: NonZeroU32::new(5).unwrap(), overflow: Overflow::Wait };
         let pace = Pace::new(limit, Arc::new(clock.clone()));
         assert_eq!((0..5).filter(|_| pace.take().is_ok()).count(), 5);
         let wait = pace.take().unwrap_err();

@@ -22,8 +22,8 @@ pub(super) const LONGEST_PROBE: Duration = Duration::from_secs(30);
 /// How a finished attempt ends in the store, and how it counts.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The service has it.
-    Delivered(Outcome),
+    /// The service has it, or need not be told and was not asked.
+    Delivered { outcome: Outcome, asked: bool },
     /// There will be another attempt.
     Again {
         outcome: Outcome,
@@ -59,7 +59,7 @@ pub(super) struct Tries {
 /// What follows from a verdict. `jitter` is a random number from 0 to 1.
 pub(super) fn next(verdict: Final, tries: Tries, now: Timestamp, jitter: f64) -> Next {
     match verdict {
-        Final::Delivered { receipt } => Next::Delivered(Outcome::Delivered { receipt }),
+        Final::Delivered { receipt, asked } => Next::Delivered { outcome: Outcome::Delivered { receipt }, asked },
         Final::Reject { failure } => dead(failure.detail.clone(), failure, true),
         Final::Retry { after: asked, failure } => {
             let age = between(tries.since, now);

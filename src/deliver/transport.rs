@@ -1,5 +1,6 @@
-//! The one HTTP client. Time-outs, TLS verification, no redirects and redaction are decided here, once.
+//! The one HTTP client, and the door to `mail`. Time-outs, TLS verification, no redirects and redaction are decided here, once.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use secrecy::ExposeSecret;
 
+use super::mail;
 use crate::clock::between;
 use crate::receiver::{Answer, Failure, FailureClass, Method, Outgoing};
 
@@ -41,9 +43,16 @@ impl TransportError {
 }
 
 /// The client that all receivers share: connections are kept and reused.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Transport {
     client: reqwest::Client,
+}
+
+/// A client shows its proxies, and the address of a proxy may hold a password.
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Transport")
+    }
 }
 
 impl Transport {
@@ -52,11 +61,23 @@ impl Transport {
     ///
     /// # Errors
     /// If the system's certificates cannot be used.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes a client")]
     pub fn new() -> Result<Self, String> {
+        Self::built(|builder| builder)
+    }
+
+    /// The same, and the proxies of the environment are not used: for what is on this machine.
+    ///
+    /// # Errors
+    /// If the system's certificates cannot be used.
+    pub fn without_proxy() -> Result<Self, String> {
+        Self::built(reqwest::ClientBuilder::no_proxy)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes a client")]
+    fn built(change: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder) -> Result<Self, String> {
         // Another part of the process may have chosen already; either choice is ring.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let client = change(reqwest::Client::builder())
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("alertrouter/", env!("CARGO_PKG_VERSION")))
             .pool_idle_timeout(Duration::from_mins(1))
@@ -70,6 +91,10 @@ impl Transport {
     /// # Errors
     /// If there is no answer within `timeout`.
     pub async fn send(&self, outgoing: Outgoing, timeout: Duration, now: Timestamp) -> Result<Answer, TransportError> {
+        if let Method::Mail(submission) = &outgoing.method {
+            // Boxed, so that those who send nothing but HTTP do not carry the room for it.
+            return Box::pin(mail::send(submission, &outgoing.body, timeout)).await;
+        }
         let step = outgoing.step;
         let request = self.request(outgoing, timeout)?;
         let failed = |error: reqwest::Error| {
@@ -96,13 +121,17 @@ impl Transport {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
             Method::Patch => reqwest::Method::PATCH,
+            Method::Mail(_) => return Err(TransportError::Invalid("mail is not sent over HTTP")),
+            Method::Delete => reqwest::Method::DELETE,
         };
         let mut headers = HeaderMap::new();
         for (name, value) in outgoing.headers {
             let mut value = HeaderValue::from_str(value.expose_secret())
                 .map_err(|_| TransportError::Invalid("a header value holds control characters"))?;
             value.set_sensitive(true);
-            headers.insert(HeaderName::from_static(name), value);
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| TransportError::Invalid("a header name holds characters that cannot be sent"))?;
+            headers.insert(name, value);
         }
         self.client
             .request(method, outgoing.url.expose_secret())
@@ -115,7 +144,7 @@ impl Transport {
 }
 
 /// An error with its causes, in one line: reqwest's own text says only "error sending request".
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, LoadConfig, Loaded, Settings};
+use crate::app::{App, LoadConfig, Loaded, Reach, Settings};
 use crate::clock::{Clock, SystemClock, after, between};
 use crate::config;
 use crate::deliver::Transport;
@@ -45,7 +45,14 @@ pub async fn run(once: bool, out: &mut dyn Write, interrupted: impl Future<Outpu
     let services = Services::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await.context("the demo cannot listen on loopback")?;
     let address = listener.local_addr()?;
-    let settings = Settings { data_dir: folder.0.join("data"), max_body: 16 * 1024 * 1024, max_outbox: 100_000 };
+    let settings = Settings {
+        data_dir: folder.0.join("data"),
+        web_config: None,
+        max_body: 16 * 1024 * 1024,
+        max_outbox: 100_000,
+        traces: None,
+        reach: Reach::LOOPBACK,
+    };
     let app = App::open(loader(services.routes()), settings, Arc::new(SystemClock::new())).await?;
     let (admin, shutdown) = (app.admin(), CancellationToken::new());
     let mut service = JoinSet::new();

@@ -66,9 +66,9 @@ pub(super) fn typed(status: StatusCode, content_type: &'static str, body: String
 
 pub(super) async fn not_found(uri: Uri) -> Response<Body> {
     let known = "POST /webhook, GET /-/healthy, GET /-/ready, POST /-/reload, GET /metrics";
-    text(StatusCode::NOT_FOUND, format!("nothing is served at {}; there are {known}\n", uri.path()))
+    text(StatusCode::NOT_FOUND, format!("nothing is served at {}; there are {known}\n", uri.path().escape_debug()))
 }
 
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Response<Body> {
-    text(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}\n", uri.path()))
+    text(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not take {method}\n", uri.path().escape_debug()))
 }

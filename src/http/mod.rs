@@ -1,9 +1,20 @@
 //! The HTTP side: intake and operations. Thin handlers; it knows neither receivers nor deliveries.
 
+mod arrive;
+mod connection;
 mod error;
+mod guard;
+mod headers;
 mod intake;
+mod keep;
+mod log;
 mod ops;
+mod patience;
+mod places;
+mod room;
 mod serve;
+mod tls;
+mod traced;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,17 +24,28 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use guard::{Doorman, Guard};
+pub use intake::note_decisions;
+pub use keep::Keep;
+pub use log::Log;
+pub use ops::Readiness;
+pub use room::Room;
 pub use serve::serve;
+pub use tls::{Tls, TlsSettings};
 
+use crate::auth::{Access, Role};
 use crate::clock::SharedClock;
 use crate::dedup::Cache;
+use crate::heartbeat::Heartbeats;
 use crate::metrics::Metrics;
 use crate::notification::ReceiverName;
 use crate::route::Tree;
-use crate::store::{Admin, Store, Targets};
+use crate::store::{Accepted, Admin, Store, Targets};
+use crate::traces::Traces;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -40,10 +62,20 @@ pub struct State {
     pub reload: mpsc::Sender<Reload>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// Where traces begin.
+    pub traces: Traces,
     /// The time.
     pub clock: SharedClock,
     /// `--max-body`, in bytes.
     pub max_body: usize,
+    /// How much memory bodies may take together.
+    pub room: Arc<Room>,
+    /// How much of what is refused is kept.
+    pub keep: Arc<Keep>,
+    /// What was said of refused bodies and alerts.
+    pub log: Arc<Log<intake::Said>>,
+    /// What the store has said of itself.
+    pub readiness: Arc<Readiness>,
     /// Set while the process shuts down: nothing more is accepted.
     pub draining: Arc<Draining>,
 }
@@ -65,8 +97,25 @@ pub struct Routing {
     pub ignore_labels: Vec<String>,
     /// `dedup.settle`.
     pub settle: Duration,
+    /// The alerts that must keep arriving.
+    pub heartbeats: Heartbeats,
+    /// Who may do what.
+    pub access: Arc<Access>,
+    /// Sent with every answer: names in lower case, and their values.
+    pub headers: Vec<(&'static str, String)>,
     /// Woken when something is written for a receiver. The wake-up carries no data, so nothing is lost with it.
     pub wakers: HashMap<ReceiverName, Arc<Notify>>,
+}
+
+impl Routing {
+    /// Wakes everybody for whom something was written.
+    pub fn wake(&self, accepted: &Accepted) {
+        for (receiver, _) in &accepted.deliveries {
+            if let Some(waker) = self.wakers.get(receiver) {
+                waker.notify_one();
+            }
+        }
+    }
 }
 
 /// The routing in force. A request takes it once and keeps it, so a reload never changes the rules half way.
@@ -114,15 +163,22 @@ impl Draining {
 
 /// All addresses and their handlers.
 pub fn router(state: State) -> Router {
+    let doorman = Arc::new(Doorman::default());
+    let guard = |role| {
+        let guard = Guard { state: state.clone(), doorman: doorman.clone(), role };
+        from_fn_with_state(Arc::new(guard), guard::guard)
+    };
     Router::new()
-        .route("/webhook", post(intake::webhook))
+        .route("/webhook", post(intake::webhook).layer(guard(Role::Ingest)))
         .route("/-/healthy", get(ops::healthy))
         .route("/-/ready", get(ops::ready))
-        .route("/-/reload", post(ops::reload))
-        .route("/metrics", get(ops::metrics))
+        .route("/-/reload", post(ops::reload).layer(guard(Role::Admin)))
+        .route("/metrics", get(ops::metrics).layer(guard(Role::Metrics)))
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         // The intake counts the bytes itself: a refused body is kept.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(state.clone(), headers::add))
+        .layer(from_fn_with_state(state.clone(), connection::trust_in_the_open))
         .with_state(state)
 }

@@ -6,42 +6,50 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-/// Open connections at once; further ones wait in the kernel's queue. Half of the 1024 file descriptors that a process
-/// commonly may have: deliveries and the store need theirs.
+use super::connection::{Connection, HEAD_TIMEOUT};
+use super::patience::{Patient, Watched};
+use super::places::{Places, Seat};
+use super::tls::Tls;
+use super::{State, router};
+
+/// Open connections at once. Half of the 1024 file descriptors that a process commonly may have: deliveries and the store
+/// need theirs.
 const MAX_CONNECTIONS: usize = 512;
-/// The first byte, and each head, has to come within this. Idle keep-alive connections end after it too.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request line and its headers; more is answered with 431, as more than 100 headers are, which is hyper's own
+/// limit. Tokens and proxies' additions are a few KiB.
+const MAX_HEAD: usize = 32 * 1024;
+/// Bytes that are read or written at once, so that all connections together have a bound, too.
+const MAX_BUFFER: usize = 64 * 1024;
 /// How long connections may take to end at shutdown.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The address of whoever sent the request, as a request extension.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
-
 /// Serves until `stop`; then ends idle connections at once and the others after their answer.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, state: State, stop: CancellationToken) {
+    let places = Arc::new(Places::new(MAX_CONNECTIONS, state.metrics.clone()));
+    let router = router(state);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
-        tokio::select! {
+        let (stream, seat, peer) = tokio::select! {
             () = stop.cancelled() => break,
-            Some(_) = connections.join_next() => (),
-            (stream, peer, place) = accept(&listener, &places) => {
-                connections.spawn(serve_connection(stream, peer, place, router.clone(), graceful.watcher(), stop.clone()));
-            }
-        }
+            accepted = accept(&listener, &places) => accepted,
+        };
+        // Those that have ended; it must not interrupt an accept that waits for a place.
+        while connections.try_join_next().is_some() {}
+        let service = (router.clone(), tls.clone());
+        connections.spawn(serve_connection(stream, peer, seat, service, graceful.watcher(), stop.clone()));
     }
     drop(listener);
     if tokio::time::timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()).await.is_err() {
@@ -50,18 +58,13 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     connections.shutdown().await;
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> (TcpStream, Seat, SocketAddr) {
     loop {
-        // The semaphore is never closed, so there always is a permit in the end.
-        let place = Arc::clone(places).acquire_owned().await.ok();
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok((stream, peer)) => return (stream, places.enter(peer).await, peer),
             Err(error) => {
-                // Out of file descriptors, most likely: leave time for some to be closed.
-                tracing::error!(%error, "a connection could not be accepted");
+                places.note_failure(&error);
+                // Leaves time for some to be closed.
                 let _ = tokio::time::timeout(Duration::from_millis(100), std::future::pending::<()>()).await;
             }
         }
@@ -71,30 +74,63 @@ async fn accept(
 async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
-    place: Option<OwnedSemaphorePermit>,
-    router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
+    seat: Seat,
+    (router, tls): (Router, Option<Arc<Tls>>),
+    watcher: Watcher,
     stop: CancellationToken,
 ) {
-    // hyper's time-out for the head does not cover a connection that sends nothing at all.
-    let first_byte = tokio::time::timeout(HEAD_TIMEOUT, async { stream.peek(&mut [0]).await });
-    let sent_something = tokio::select! {
-        () = stop.cancelled() => false,
-        peeked = first_byte => matches!(peeked, Ok(Ok(bytes)) if bytes > 0),
-    };
-    if !sent_something {
-        return;
-    }
     let _ = stream.set_nodelay(true);
-    let service = router.map_request(move |mut request: Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        request.map(axum::body::Body::new)
+    let place = seat.place.clone();
+    let conversation = async {
+        let connection = Connection { peer, secure: tls.is_some(), certificate: None, place: place.clone() };
+        let Some(tls) = tls else {
+            return serve_requests(stream, connection, router, watcher).await;
+        };
+        let handshake = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream));
+        let shaken = tokio::select! {
+            () = stop.cancelled() => return,
+            shaken = handshake => shaken,
+        };
+        match shaken {
+            Ok(Ok((stream, certificate))) => {
+                serve_requests(stream, Connection { certificate, ..connection }, router, watcher).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS connection came about"),
+            Err(_) => tracing::debug!(%peer, "no TLS connection came about in time"),
+        }
+    };
+    tokio::select! {
+        biased;
+        () = place.evicted.cancelled() => tracing::debug!(%peer, "connection evicted"),
+        () = conversation => (),
+    }
+    // Only now somebody else may have it.
+    drop(seat);
+}
+
+async fn serve_requests<S>(stream: S, connection: Connection, router: Router, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (peer, place) = (connection.peer, connection.place.clone());
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (router, connection) = (router.clone(), connection.clone());
+        async move {
+            let place = connection.place.clone();
+            if !place.asked() {
+                std::future::pending::<()>().await;
+            }
+            let mut request = request.map(|body| Body::new(Watched { body, place: place.clone() }));
+            request.extensions_mut().insert(connection);
+            let response = router.oneshot(request).await;
+            place.answered();
+            response
+        }
     });
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    if let Err(error) = watcher.watch(connection.into_owned()).await {
+    let mut builder = http1::Builder::new();
+    builder.max_header_size(MAX_HEAD).max_buf_size(MAX_BUFFER).header_read_timeout(None);
+    let served = builder.serve_connection(TokioIo::new(Patient::new(stream, place)), service);
+    if let Err(error) = watcher.watch(served).await {
         tracing::debug!(%peer, %error, "connection ended");
     }
-    drop(place);
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::channels::Channels;
+use super::email;
 use super::global::Global;
 use super::kind::Kind;
 use super::secret::Variables;
@@ -71,6 +72,7 @@ pub(super) fn import(
         "slack" => service::slack(cx, &mut fields, part, variables),
         "pagerduty" => service::pagerduty(cx, &mut fields, part, variables),
         "webhook" => service::webhook(cx, &mut fields, part, variables),
+        "email" => email::email(cx, &mut fields, part, variables),
         _ => Err(service::unsupported(part)),
     };
     match service {

@@ -9,6 +9,7 @@
 //! (`integration`), so that this holds for it, too, and so that `check` fails until somebody has looked at it.
 
 mod channels;
+mod email;
 mod global;
 mod integration;
 mod kind;
@@ -17,6 +18,7 @@ mod render;
 mod routes;
 mod secret;
 mod service;
+mod slack_app;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -6,6 +6,7 @@ use super::channels::Place;
 use super::global::has_credentials;
 use super::integration::{Integration, Keys, Service, Taken};
 use super::secret::{Variables, file, variable_name};
+use super::slack_app;
 use super::values::{secret, shorten, text};
 use super::write::scalar;
 use crate::yaml::{Context, Fields, Node, Span, Value, quote};
@@ -14,19 +15,29 @@ use crate::yaml::{Context, Fields, Node, Span, Value, quote};
 const PAGERDUTY_URL: &str = "https://events.pagerduty.com/v2/enqueue";
 
 /// A secret that stands in the file, or the path of a file that holds it.
-enum Given<'n> {
+pub(super) enum Given<'n> {
     Literal(&'n Node, &'n str),
     File(&'n Node, &'n str),
 }
 
 impl<'n> Given<'n> {
     /// Of `key` or `key_file`.
-    fn read(cx: &mut Context<'_>, fields: &mut Fields<'n>, key: &'static str, key_file: &'static str) -> Option<Self> {
+    pub(super) fn read(
+        cx: &mut Context<'_>,
+        fields: &mut Fields<'n>,
+        key: &'static str,
+        key_file: &'static str,
+    ) -> Option<Self> {
         let (literal, file) = (fields.value(cx, key), fields.value(cx, key_file));
         Self::of(cx, literal.map(|(_, node)| node), file.map(|(_, node)| node), key)
     }
 
-    fn of(cx: &mut Context<'_>, literal: Option<&'n Node>, file: Option<&'n Node>, key: &str) -> Option<Self> {
+    pub(super) fn of(
+        cx: &mut Context<'_>,
+        literal: Option<&'n Node>,
+        file: Option<&'n Node>,
+        key: &str,
+    ) -> Option<Self> {
         if let Some(node) = literal
             && let Some(value) = secret(cx, node, key)
         {
@@ -44,7 +55,7 @@ impl<'n> Given<'n> {
     }
 
     /// Its YAML. `name` is what a variable for it is called.
-    fn yaml(self, cx: &mut Context<'_>, variables: &mut Variables, name: &str, holds: &str) -> String {
+    pub(super) fn yaml(self, cx: &mut Context<'_>, variables: &mut Variables, name: &str, holds: &str) -> String {
         match self {
             Self::Literal(node, value) => variables.literal(value, node.span, name, holds),
             Self::File(node, path) => {
@@ -58,7 +69,7 @@ impl<'n> Given<'n> {
     }
 }
 
-fn holds(key: &str, part: &Integration<'_, '_>) -> String {
+pub(super) fn holds(key: &str, part: &Integration<'_, '_>) -> String {
     format!("`{key}` of the receiver {}", quote(part.original))
 }
 
@@ -75,7 +86,7 @@ pub(super) fn slack<'n>(
     }
     token |= credentials(cx, fields);
     // As Alertmanager does: the app of `global` counts where the integration says nothing itself.
-    token |= own.is_none() && part.global.has_slack_app;
+    token |= own.is_none() && part.global.has_slack_app();
     let inherited = own.is_none();
     let url = match own {
         Some(url) => Some(url),
@@ -92,7 +103,7 @@ pub(super) fn slack<'n>(
         }
     }
     if token {
-        return Err("Slack with a token is not supported yet, an incoming webhook is".to_owned());
+        return slack_app::service(cx, fields, part, variables);
     }
     let Some(url) = url else {
         return Err("there is neither `api_url` nor `slack_api_url`".to_owned());
@@ -219,7 +230,11 @@ fn credentials(cx: &mut Context<'_>, fields: &Fields<'_>) -> bool {
 /// Why keys are left out, and what there is instead.
 pub(super) fn hint(stem: &str, keys: &[&str]) -> String {
     let mut hint = match stem {
-        "slack" => "an incoming webhook decides the channel, and messages are alertrouter's own",
+        "slack" if keys.contains(&"channel") => {
+            "an incoming webhook decides the channel, and messages are alertrouter's own"
+        }
+        "slack" => "messages are alertrouter's own",
+        "email" => "subject and text are alertrouter's own, and mails are threads by group and day",
         "pagerduty" => "the severity is the label's, and what an incident says is alertrouter's own",
         _ => "all alerts that are new are posted, in Alertmanager's own shape",
     }

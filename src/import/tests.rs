@@ -102,19 +102,29 @@ fn slack_without_an_address() {
 
 #[test]
 fn slack_with_a_token() {
-    for token in [
-        "app_token: s3cr3tmarker",
-        "app_token_file: /x",
-        "api_url: https://slack.com/api/chat.postMessage, http_config: {authorization: {credentials: s3cr3tmarker}}",
-        "http_config: {authorization: {credentials_file: /x}}",
-        "http_config: {bearer_token: s3cr3tmarker}",
+    insta::assert_snapshot!(receiver(
+        "bot",
+        "  slack_configs:\n  - {channel: '#ops', app_token: s3cr3tmarker, title: '{{ .X }}'}\n  - {channel: C01234, app_token_file: /x, send_resolved: true, update_message: true, app_url: https://slack-gov.com/api/chat.postMessage}\n"
+    ));
+}
+
+#[test]
+fn slack_with_a_token_that_cannot_be_imported() {
+    for (keys, why) in [
+        (
+            "channel: '#ops', api_url: https://slack.com/api/chat.postMessage, http_config: {authorization: {credentials: s3cr3tmarker}}",
+            "the token of its Slack app is in `http_config`; here `slack` has `token` and `channel`",
+        ),
+        ("channel: '#ops', http_config: {authorization: {credentials_file: /x}}", "the token of its Slack app is in"),
+        ("channel: '#ops', http_config: {bearer_token: s3cr3tmarker}", "the token of its Slack app is in"),
+        ("app_token: s3cr3tmarker", "Slack with a token needs a `channel`, and it has none"),
+        ("app_token: s3cr3tmarker, channel: '{{ .X }}'", "its `channel` is a template"),
+        ("app_token: s3cr3tmarker, channel: '@jane'", "its `channel` names no channel"),
     ] {
-        let got = receiver("bot", &format!("  slack_configs: [{{channel: '#ops', {token}}}]\n"));
-        assert!(
-            got.contains("# TODO: Slack with a token is not supported yet, an incoming webhook is. Here stood:"),
-            "{got}"
-        );
-        assert!(got.contains("#     - channel: '#ops'\n"), "{got}");
+        let got = receiver("bot", &format!("  slack_configs: [{{{keys}}}]\n"));
+        // The comment may be wrapped.
+        let text = got.replace("\n    # ", " ");
+        assert!(text.contains(&format!("TODO: {why}")), "{why}: {got}");
         assert!(got.contains("url: { env: TODO_BOT }\n    send_resolved: false"), "{got}");
     }
 }
@@ -133,9 +143,14 @@ fn slack_inherits() {
         "{ env: A_SLACK_WEBHOOK_URL }",
     );
     has(file("slack_api_url_file: /x", ""), "webhook_url: { file: /x }");
-    has(file("slack_app_token: s3cr3tmarker", ""), "# TODO: Slack with a token");
+    has(file("slack_app_token: s3cr3tmarker", "channel: x"), "token: { env: SLACK_BOT_TOKEN }\n      channel: x\n");
+    has(file("slack_app_token_file: /x", "channel: x"), "token: { file: /x }\n      channel: x\n");
+    has(
+        file("slack_app_token: $T, slack_app_url: http://proxy/api/chat.postMessage", "channel: x"),
+        "channel: x\n      api_url: 'http://proxy/api'\n",
+    );
     has(file("slack_app_token_file: /x", "api_url: https://hooks.slack.com/x"), "{ env: A_SLACK_WEBHOOK_URL }");
-    has(file("slack_api_url: https://slack.com/api/chat.postMessage", ""), "# TODO: Slack with a token");
+    has(file("slack_api_url: https://slack.com/api/chat.postMessage", ""), "# TODO: the token of its Slack app");
     // One secret, one variable.
     let two = "global: {slack_api_url: https://hooks.slack.com/s3cr3tmarker}\n\
                receivers: [{name: a, slack_configs: [{}]}, {name: b, slack_configs: [{api_url: https://hooks.slack.com/s3cr3tmarker}]}]\n\
@@ -225,10 +240,62 @@ fn timeouts() {
 
 #[test]
 fn email() {
-    let text = "global: {smtp_smarthost: 'mx:25', smtp_from: am@x.org, smtp_auth_username: am, smtp_auth_password: s3cr3tmarker}\n\
-                receivers: [{name: mails, email_configs: [{to: 'a@x.org', from: b@x.org, auth_password: s3cr3tmarker, headers: {Subject: x}}]}]\n\
+    let text = "global: {smtp_smarthost: 'mx:25', smtp_from: am@x.org, smtp_hello: am.x.org, smtp_auth_username: am, smtp_auth_password: s3cr3tmarker}\n\
+                receivers: [{name: mails, email_configs: [{to: 'a@x.org, B <b@x.org>', from: b@x.org, headers: {Subject: x}, html: y}, \
+                {to: c@x.org, smarthost: 'mx2:465', auth_username: c, auth_password_file: /run/c, send_resolved: true, tls_config: {ca_file: /etc/ca.pem, insecure_skip_verify: true}}]}]\n\
                 route: {receiver: mails}\n";
     insta::assert_snapshot!(body(text));
+}
+
+#[test]
+fn email_and_its_tls() {
+    let check = |keys: &str, expected: &[&str], warned: &str| {
+        let got = receiver("a", &format!("  email_configs: [{{to: a@x.org, from: b@x.org, {keys}}}]\n"));
+        let lines: Vec<_> = got
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with("tls:") || line.starts_with("auth:") || line.starts_with("ca_file:"))
+            .collect();
+        assert_eq!(lines, expected, "{got}");
+        assert_eq!(got.contains("warning"), !warned.is_empty(), "{got}");
+        assert!(got.contains(warned), "{got}");
+    };
+    check("smarthost: 'mx:587'", &[], "");
+    check("smarthost: 'mx:465'", &[], "");
+    check("smarthost: 'mx:25', require_tls: false", &["tls: none"], "");
+    check("smarthost: 'mx:25', require_tls: false, tls_config: {ca_file: x}", &["tls: none"], "");
+    check("smarthost: 'mx:465', require_tls: false", &[], "");
+    check("smarthost: 'mx:2465', force_implicit_tls: true", &["tls: tls"], "");
+    check("smarthost: 'mx:465', force_implicit_tls: false", &["tls: starttls"], "");
+    check("smarthost: 'mx:25', tls_config: {ca_file: /x, insecure_skip_verify: false}", &["ca_file: /x"], "");
+    check("smarthost: 'mx:25', tls_config: {server_name: y}", &[], "`server_name` of `tls_config` has no counterpart");
+    let password = "auth: { username: u, password: { env: A_SMTP_PASSWORD } }";
+    check("smarthost: 'mx:25', auth_username: u, auth_password: s3cr3tmarker", &[password], "");
+    check(
+        "smarthost: 'mx:25', auth_username: u, auth_password: s3cr3tmarker, require_tls: false",
+        &[password],
+        "`require_tls: false` is not taken over",
+    );
+}
+
+#[test]
+fn email_that_cannot_be_imported() {
+    let check = |keys: &str, why: &str| {
+        let got = receiver("a", &format!("  email_configs: [{{{keys}}}]\n"));
+        assert!(got.contains(&format!("# TODO: {why}. Here stood:")) && got.contains("url: { env: TODO_A }"), "{got}");
+    };
+    let fine = "from: b@x.org, smarthost: 'mx:25'";
+    check(fine, "it has no `to`");
+    check(&format!("to: '{{{{ .X }}}}', {fine}"), "its `to` is a template; each address needs a receiver of its own");
+    check(&format!("to: nobody, {fine}"), "its `to` is no address");
+    check("to: a@x.org, smarthost: 'mx:25'", "there is neither `from` nor `smtp_from`");
+    check("to: a@x.org, from: b@x.org", "there is neither `smarthost` nor `smtp_smarthost`");
+    check("to: a@x.org, from: b@x.org, smarthost: 'mx:smtp'", "its `smarthost` does not end in the number of a port");
+    check(
+        &format!("to: a@x.org, {fine}, auth_username: u, auth_secret: s3cr3tmarker"),
+        "CRAM-MD5 (`auth_secret`) is not supported, a password is",
+    );
+    check(&format!("to: a@x.org, {fine}, auth_username: u"), "there is an `auth_username` without a password");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The labels of the metrics: receivers and closed sets.
+//! The labels of the metrics: receivers, heartbeats and closed sets.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
@@ -23,6 +23,11 @@ pub(super) struct WhatLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ReceiverLabels {
     pub(super) receiver: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct HeartbeatLabels {
+    pub(super) heartbeat: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -1,9 +1,15 @@
-//! Every metric name and label in one place. Labels are bounded: receivers and closed enums, never values of alerts.
+//! Every metric name and label in one place. Labels are bounded: receivers, heartbeats and closed enums, never values of alerts.
 
 mod classic;
+mod config;
+mod connections;
 mod durations;
 mod labels;
 mod process;
+mod refusals;
+mod refused;
+mod traces;
+mod web;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
@@ -13,20 +19,22 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use durations::Stopwatch;
 use durations::{ATTEMPT_SECONDS, LAG_SECONDS, Seconds, WEBHOOK_SECONDS};
 use labels::{
-    CodeLabels, OutcomeLabels, ReasonLabels, ReceiverLabels, StatusLabels, WhatLabels, Word, outcome_labels,
+    CodeLabels, HeartbeatLabels, OutcomeLabels, ReasonLabels, ReceiverLabels, StatusLabels, Word, outcome_labels,
     reason_labels, receiver_labels,
 };
+pub use refused::Refused;
+pub use traces::Lost;
+pub use web::HandshakeFailure;
 
 use crate::alert::Status;
 use crate::clock::{Timestamp, between};
 use crate::notification::{Reason, ReceiverName};
-use crate::store::{RejectedWhat, Stats};
+use crate::store::Stats;
 
 /// What became of a notification. A closed set, because it is a metric label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +45,8 @@ pub enum Outcome {
     Retried,
     /// Given up.
     Dead,
+    /// The service has it, in a digest; the digest itself counts as delivered.
+    Digested,
     /// Its receiver did not get it, or not in time: the fallback is told. It counts as what becomes of it besides.
     Fallback,
     /// Not sent on purpose: `receivers: []` (then without a receiver), or `send_resolved: false`.
@@ -44,13 +54,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 5] = [Self::Delivered, Self::Retried, Self::Dead, Self::Fallback, Self::Dropped];
+    const ALL: [Self; 6] = [Self::Delivered, Self::Retried, Self::Dead, Self::Digested, Self::Fallback, Self::Dropped];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
             Self::Retried => "retried",
             Self::Dead => "dead",
+            Self::Digested => "digested",
             Self::Fallback => "fallback",
             Self::Dropped => "dropped",
         }
@@ -87,6 +98,7 @@ pub struct Metrics {
     scraping: Mutex<()>,
     webhooks: Family<CodeLabels, Counter>,
     webhook_duration: Histogram,
+    connections: connections::Connections,
     alerts_received: Family<StatusLabels, Counter>,
     alerts: Family<ReasonLabels, Counter>,
     notifications: Family<OutcomeLabels, Counter>,
@@ -96,12 +108,18 @@ pub struct Metrics {
     outbox_oldest: Family<ReceiverLabels, Gauge<f64, AtomicU64>>,
     dead_letters: ReceiverGauge,
     rate_limited: Family<ReceiverLabels, Counter>,
+    template_failures: Family<ReceiverLabels, Counter>,
     receiver_up: ReceiverGauge,
     dedup_entries: Gauge,
-    rejected: Family<WhatLabels, Counter>,
+    refusals: refusals::Refusals,
+    requests_refused: refused::RefusedRequests,
+    heartbeat_up: Family<HeartbeatLabels, Gauge>,
+    heartbeat_silence: Family<HeartbeatLabels, Gauge<f64, AtomicU64>>,
     config_successful: Gauge,
     config_success_timestamp: Gauge<f64, AtomicU64>,
     config_hash: Gauge<f64, AtomicU64>,
+    web: web::WebMetrics,
+    traces: traces::TraceMetrics,
 }
 
 impl Default for Metrics {
@@ -119,6 +137,7 @@ impl Metrics {
             scraping: Mutex::default(),
             webhooks: Family::default(),
             webhook_duration: Seconds(WEBHOOK_SECONDS).new_metric(),
+            connections: connections::Connections::default(),
             alerts_received: Family::default(),
             alerts: Family::default(),
             notifications: Family::default(),
@@ -128,12 +147,18 @@ impl Metrics {
             outbox_oldest: Family::default(),
             dead_letters: Family::default(),
             rate_limited: Family::default(),
+            template_failures: Family::default(),
             receiver_up: Family::default(),
             dedup_entries: Gauge::default(),
-            rejected: Family::default(),
+            refusals: refusals::Refusals::default(),
+            requests_refused: Family::default(),
+            heartbeat_up: Family::default(),
+            heartbeat_silence: Family::default(),
             config_successful: Gauge::default(),
             config_success_timestamp: Gauge::default(),
             config_hash: Gauge::default(),
+            web: web::WebMetrics::default(),
+            traces: traces::TraceMetrics::default(),
         };
         metrics.register_intake();
         metrics.register_delivery();
@@ -149,15 +174,24 @@ impl Metrics {
             "Time from the head of a webhook request to its answer",
             self.webhook_duration.clone(),
         );
+        self.connections.register(registry);
         registry.register("alerts_received", "Alerts in webhook bodies", self.alerts_received.clone());
         registry.register("alerts", "Decisions over an alert for a receiver", self.alerts.clone());
-        registry.register("rejected", "Bodies and alerts that were refused", self.rejected.clone());
+        self.refusals.register(registry);
+        self.requests_refused = refused::register(registry);
         registry.register("dedup_entries", "Alert states remembered", self.dedup_entries.clone());
+        registry.register(
+            "heartbeat_up",
+            "0 while a heartbeat of routes.yaml has been silent for too long",
+            self.heartbeat_up.clone(),
+        );
+        registry.register(
+            "heartbeat_silence_seconds",
+            "For how long nothing has been heard of a heartbeat while the router listened",
+            self.heartbeat_silence.clone(),
+        );
         for status in [Status::Firing, Status::Resolved] {
             let _ = self.alerts_received.get_or_create(&StatusLabels { status: Word(status.as_str()) });
-        }
-        for what in [RejectedWhat::Body, RejectedWhat::Alert] {
-            let _ = self.rejected.get_or_create(&WhatLabels { what: Word(what.as_str()) });
         }
     }
 
@@ -179,6 +213,11 @@ impl Metrics {
         registry.register("dead_letters", "Notifications given up and kept", self.dead_letters.clone());
         registry.register("rate_limited", "Notifications that waited for the rate limit", self.rate_limited.clone());
         registry.register(
+            "template_failures",
+            "Notifications that went out with the built-in text because a template failed",
+            self.template_failures.clone(),
+        );
+        registry.register(
             "receiver_up",
             "0 while the last 5 or more attempts in a row have failed",
             self.receiver_up.clone(),
@@ -198,8 +237,9 @@ impl Metrics {
             self.config_success_timestamp.clone(),
         );
         registry.register("config_hash", "A hash of the loaded routes.yaml", self.config_hash.clone());
-        let build = [("version", env!("CARGO_PKG_VERSION"))];
-        registry.register("build", "The version that runs", Info::new(build));
+        self.web.register(registry);
+        self.traces.register(registry);
+        process::register_build(registry);
         self.registry.register_collector(Box::new(process::ProcessCollector));
     }
 
@@ -215,6 +255,7 @@ impl Metrics {
         let _ = self.notification_duration.get_or_create(&labels);
         let _ = self.notification_lag.get_or_create(&labels);
         let _ = self.rate_limited.get_or_create(&labels);
+        let _ = self.template_failures.get_or_create(&labels);
     }
 
     /// A webhook was answered.
@@ -231,11 +272,6 @@ impl Metrics {
     /// A decision was taken `count` times.
     pub fn decided(&self, receiver: &ReceiverName, reason: Reason, count: u64) {
         self.alerts.get_or_create(&reason_labels(receiver, reason)).inc_by(count);
-    }
-
-    /// Something was refused.
-    pub fn rejected(&self, what: RejectedWhat) {
-        self.rejected.get_or_create(&WhatLabels { what: Word(what.as_str()) }).inc();
     }
 
     /// Something became of `count` notifications.
@@ -258,9 +294,28 @@ impl Metrics {
         self.notification_lag.get_or_create(&receiver_labels(receiver)).observe(lag.as_secs_f64());
     }
 
-    /// A notification waited for the rate limit.
-    pub fn rate_limited(&self, receiver: &ReceiverName) {
-        self.rate_limited.get_or_create(&receiver_labels(receiver)).inc();
+    /// `count` notifications waited for the rate limit.
+    pub fn rate_limited(&self, receiver: &ReceiverName, count: u64) {
+        self.rate_limited.get_or_create(&receiver_labels(receiver)).inc_by(count);
+    }
+
+    /// Whether a heartbeat is there, and for how long nothing was heard of it.
+    pub fn heartbeat(&self, name: &str, up: bool, silent: Duration) {
+        let labels = HeartbeatLabels { heartbeat: name.to_owned() };
+        self.heartbeat_up.get_or_create(&labels).set(i64::from(up));
+        self.heartbeat_silence.get_or_create(&labels).set(silent.as_secs_f64());
+    }
+
+    /// The heartbeat is no longer in routes.yaml.
+    pub fn forget_heartbeat(&self, name: &str) {
+        let labels = HeartbeatLabels { heartbeat: name.to_owned() };
+        self.heartbeat_up.remove(&labels);
+        self.heartbeat_silence.remove(&labels);
+    }
+
+    /// A template failed, and the built-in text took its place.
+    pub fn template_failed(&self, receiver: &ReceiverName) {
+        self.template_failures.get_or_create(&receiver_labels(receiver)).inc();
     }
 
     /// Whether the receiver answers.
@@ -271,20 +326,6 @@ impl Metrics {
     /// The receiver is no longer in routes.yaml: whether it answers is nobody's question.
     pub fn forget_up(&self, receiver: &ReceiverName) {
         self.receiver_up.remove(&receiver_labels(receiver));
-    }
-
-    /// routes.yaml was loaded.
-    pub fn config_loaded(&self, hash: u64, now: Timestamp) {
-        self.config_successful.set(1);
-        self.config_success_timestamp.set(now.as_duration().as_secs_f64());
-        // A gauge is a float: 48 bits of the hash keep it exact, as Prometheus and Alertmanager do.
-        #[expect(clippy::cast_precision_loss, reason = "48 bits fit the 53 of a double")]
-        self.config_hash.set((hash & 0xffff_ffff_ffff) as f64);
-    }
-
-    /// routes.yaml could not be loaded; the one before stays in force.
-    pub fn config_refused(&self) {
-        self.config_successful.set(0);
     }
 
     /// The text of `/metrics`, with the store's counts as they are now, or as they last were.

@@ -1,10 +1,26 @@
 //! The process metrics that every Prometheus client library has, read from `/proc/self`; on other systems there are
-//! none.
+//! none. And which build the process is.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::version;
+
+/// Registers `build_info`, as exporters in Go have it, with rustc in place of Go.
+pub(super) fn register_build(registry: &mut Registry) {
+    let build = [
+        ("version", version::VERSION),
+        ("revision", version::REVISION),
+        ("rustversion", version::RUSTC),
+        ("target_os", std::env::consts::OS),
+        ("target_arch", std::env::consts::ARCH),
+    ];
+    registry.register("build", "The version, commit and compiler of what runs", Info::new(build));
+}
 
 /// Reads them when they are asked for.
 #[derive(Debug)]

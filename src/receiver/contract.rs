@@ -1,14 +1,19 @@
 //! What every receiver owes, whichever service it speaks to.
 
+use std::sync::Arc;
+
 use secrecy::ExposeSecret;
 
+use super::custom::Custom;
 use super::grafana::Grafana;
-use super::pagerduty::PagerDuty;
-use super::slack::Slack;
-use super::webhook::Webhook;
-use super::{Answer, Method, Outgoing, Receiver, Verdict, fixture};
+use super::pagerduty::{IncidentPer, PagerDuty};
+use super::slack::token::App;
+use super::slack::{self, Slack};
+use super::webhook::{SigningKey, Webhook};
+use super::{Answer, Method, Outgoing, Receiver, Verdict, email, fixture};
 use crate::notification::{Granularity, Notification};
 use crate::standin::{self, Kind, Received, Service};
+use crate::template::{Escape, Template};
 
 const CAPTURED: [&str; 11] = [
     "0.25-01-firing-group-of-4",
@@ -27,8 +32,8 @@ const CAPTURED: [&str; 11] = [
 const MARKER: &str = "marker0f5ecret0marker0f5ecret000";
 
 /// Every receiver, its secret replaced by `secret`, and the stand-in for its service.
-fn receivers(secret: Option<&str>) -> Vec<(Box<dyn Receiver>, Option<Kind>)> {
-    let slack = secret.map_or(standin::slack::PATH.to_owned(), |secret| format!("/services/T0/B0/{secret}"));
+pub(super) fn receivers(secret: Option<&str>) -> Vec<(Box<dyn Receiver>, Option<Kind>)> {
+    let path = secret.map_or(standin::slack::PATH.to_owned(), |secret| format!("/services/T0/B0/{secret}"));
     let key = secret.unwrap_or(standin::pagerduty::ROUTING_KEY);
     let token = secret.unwrap_or(standin::grafana::TOKEN);
     let grafana = Grafana {
@@ -37,15 +42,41 @@ fn receivers(secret: Option<&str>) -> Vec<(Box<dyn Receiver>, Option<Kind>)> {
         tags: vec!["ops".to_owned(), "x".repeat(600)],
         dashboard_uid: Some("abc".to_owned()),
         panel_id: Some(2),
+        namespace: "default".to_owned(),
+        text: None,
     };
-    let pagerduty =
-        PagerDuty { routing_key: key.into(), url: format!("https://events.example{}", standin::pagerduty::PATH) };
-    let webhook = Webhook { url: format!("https://hooks.example/{}", secret.unwrap_or("x")).into() };
+    let pagerduty = |incident_per| PagerDuty {
+        routing_key: key.into(),
+        url: format!("https://events.example{}", standin::pagerduty::PATH),
+        incident_per,
+        severity_map: Vec::new(),
+        summary: None,
+    };
+    let app = App {
+        token: secret.unwrap_or(standin::slack::TOKEN).into(),
+        channel: standin::slack::CHANNEL.to_owned(),
+        api_url: format!("https://slack.example{}", standin::slack::API),
+        templates: slack::Templates::default(),
+        edits: true,
+    };
+    let webhook = Webhook {
+        url: format!("https://hooks.example/{}", secret.unwrap_or("x")).into(),
+        headers: vec![("authorization".into(), format!("Bearer {}", secret.unwrap_or("x")).into())],
+        keys: secret.map(|secret| SigningKey::parse(secret).unwrap()).into_iter().collect(),
+        ..Webhook::default()
+    };
+    let slack = Slack::Webhook {
+        webhook_url: format!("https://hooks.example{path}").into(),
+        templates: slack::Templates::default(),
+    };
     vec![
-        (Box::new(Slack { webhook_url: format!("https://hooks.example{slack}").into() }), Some(Kind::Slack)),
-        (Box::new(pagerduty), Some(Kind::PagerDuty)),
+        (Box::new(slack), Some(Kind::Slack)),
+        (Box::new(Slack::App(app)), Some(Kind::Slack)),
+        (Box::new(pagerduty(IncidentPer::Alert)), Some(Kind::PagerDuty)),
+        (Box::new(pagerduty(IncidentPer::Group)), Some(Kind::PagerDuty)),
         (Box::new(grafana), Some(Kind::Grafana)),
         (Box::new(webhook), None),
+        (Box::new(super::email::tests::email(secret.unwrap_or("a password"))), None),
     ]
 }
 
@@ -57,7 +88,9 @@ fn notifications(receiver: &dyn Receiver) -> Vec<(String, Notification)> {
         |(name, notification)| (format!("{name}, as a fallback"), fixture::as_hostile_fallback(notification));
     let whole = captured.chain(hostile).flat_map(|both| [both.clone(), fallback(both)]);
     if receiver.granularity() == Granularity::Group {
-        return whole.collect();
+        let storm = [("storm".to_owned(), fixture::storm())];
+        let digest = |(name, notification)| (format!("{name}, as a digest"), fixture::as_digest(notification));
+        return whole.flat_map(|both| [both.clone(), digest(both)]).chain(storm).collect();
     }
     let single = |(name, whole): (String, Notification)| {
         let alerts: Vec<_> = whole.alerts.iter().take(20).cloned().collect();
@@ -67,12 +100,14 @@ fn notifications(receiver: &dyn Receiver) -> Vec<(String, Notification)> {
 }
 
 /// The request as the service receives it.
-fn received(outgoing: &Outgoing) -> Received {
+pub(super) fn received(outgoing: &Outgoing) -> Received {
     let url = url::Url::parse(outgoing.url.expose_secret()).unwrap();
     let method = match outgoing.method {
         Method::Get => "GET",
         Method::Post => "POST",
         Method::Patch => "PATCH",
+        Method::Mail(_) => "MAIL",
+        Method::Delete => "DELETE",
     };
     Received {
         method: method.to_owned(),
@@ -80,7 +115,7 @@ fn received(outgoing: &Outgoing) -> Received {
         headers: outgoing
             .headers
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.expose_secret().to_owned()))
+            .map(|(name, value)| (name.clone().into_owned(), value.expose_secret().to_owned()))
             .collect(),
         body: outgoing.body.clone(),
         json: serde_json::from_slice(&outgoing.body).unwrap_or_default(),
@@ -90,7 +125,10 @@ fn received(outgoing: &Outgoing) -> Received {
 }
 
 /// Talks to the service until the receiver has a final word.
-fn deliver(receiver: &dyn Receiver, notification: &Notification, service: &mut Service) -> Verdict {
+pub(super) fn deliver(receiver: &dyn Receiver, notification: &Notification, service: &mut Service) -> Verdict {
+    if let Some(verdict) = receiver.without_request(notification) {
+        return verdict;
+    }
     let mut outgoing = receiver.encode(notification).unwrap();
     for _ in 0..4 {
         let reply = service.answer(&received(&outgoing));
@@ -121,10 +159,72 @@ fn services_take_whatever_the_labels_hold() {
     }
 }
 
+/// Receivers whose texts all come from templates.
+fn templated() -> Vec<(Box<dyn Receiver>, Kind)> {
+    let custom = |key, source, escape| -> Custom { Some(Arc::new(Template::compile(key, source, escape).unwrap())) };
+    let text = "{% for a in alerts %}{{ a.generatorURL | link(a.name) }} {{ a.labels }} {{ a.summary }}\n{% endfor %}";
+    let templates = || slack::Templates {
+        title: custom("title", "{{ alert.name }} {{ alert.labels.instance }}.", Escape::Mrkdwn),
+        text: custom("text", text, Escape::Mrkdwn),
+    };
+    let slack = Slack::Webhook {
+        webhook_url: format!("https://hooks.example{}", standin::slack::PATH).into(),
+        templates: templates(),
+    };
+    let app = App {
+        token: standin::slack::TOKEN.into(),
+        channel: standin::slack::CHANNEL.to_owned(),
+        api_url: format!("https://slack.example{}", standin::slack::API),
+        templates: templates(),
+        edits: true,
+    };
+    let pagerduty = PagerDuty {
+        routing_key: standin::pagerduty::ROUTING_KEY.into(),
+        url: format!("https://events.example{}", standin::pagerduty::PATH),
+        incident_per: IncidentPer::Alert,
+        severity_map: Vec::new(),
+        summary: custom("summary", "{{ alert.name }} {{ alert.annotations.description }}.", Escape::Plain),
+    };
+    let grafana = Grafana {
+        url: "http://grafana.example:3000".to_owned(),
+        token: standin::grafana::TOKEN.into(),
+        tags: Vec::new(),
+        dashboard_uid: None,
+        panel_id: None,
+        namespace: "default".to_owned(),
+        text: custom("text", "<b>{{ alert.name }}</b> {{ alert.labels }} {{ alert.summary }}", Escape::Html),
+    };
+    let app = Box::new(Slack::App(app));
+    vec![
+        (Box::new(slack), Kind::Slack),
+        (app, Kind::Slack),
+        (Box::new(pagerduty), Kind::PagerDuty),
+        (Box::new(grafana), Kind::Grafana),
+    ]
+}
+
+#[test]
+fn services_take_whatever_templates_make_of_it() {
+    for (receiver, kind) in templated() {
+        for (name, notification) in notifications(&*receiver).into_iter().step_by(3) {
+            assert_eq!(receiver.encode(&notification).unwrap().template_error, None, "{kind:?} {name}");
+            let mut service = Service::new(kind);
+            let verdict = deliver(&*receiver, &notification, &mut service);
+            assert!(matches!(verdict, Verdict::Delivered { .. }), "{kind:?} {name}: {verdict:?}");
+            if let Service::Slack(state) = &service {
+                assert_eq!(state.injections(), <&[String]>::default(), "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn encoding_is_deterministic() {
     for (receiver, _) in receivers(None) {
         for (name, notification) in notifications(&*receiver) {
+            if receiver.without_request(&notification).is_some() {
+                continue;
+            }
             let (one, two) = (receiver.encode(&notification).unwrap(), receiver.encode(&notification).unwrap());
             assert!(one.body == two.body, "{receiver:?} {name}");
             assert_eq!(one.url.expose_secret(), two.url.expose_secret(), "{receiver:?} {name}");
@@ -138,6 +238,8 @@ fn no_secret_is_shown() {
     let bodies = [
         echo.clone(),
         format!(r#"{{"message":"{echo}","errors":["{echo}"],"status":"x"}}"#),
+        format!(r#"{{"ok":false,"error":"{echo}","response_metadata":{{"messages":["{echo}"]}}}}"#),
+        format!(r#"{{"message":"{echo}","code":10015}}"#),
         format!("<html>{echo}</html>"),
         format!("{} {MARKER}", "x".repeat(285)),
     ];
@@ -145,10 +247,12 @@ fn no_secret_is_shown() {
         let notification = fixture::single();
         let outgoing = receiver.encode(&notification).unwrap();
         let mut shown = vec![format!("{receiver:?}"), format!("{outgoing:?}")];
-        for status in [100, 200, 201, 302, 400, 401, 403, 404, 408, 410, 422, 429, 500] {
-            for body in &bodies {
-                let answer = fixture::answer(outgoing.step, status, body);
-                shown.push(format!("{:?}", receiver.judge(&notification, &answer)));
+        for step in [outgoing.step, "update", "reply", "replace", email::AUTH, email::RECIPIENT, email::GREETING] {
+            for status in [100, 200, 201, 302, 400, 401, 403, 404, 408, 410, 422, 429, 500, 535, 550] {
+                for body in &bodies {
+                    let answer = fixture::answer(step, status, body);
+                    shown.push(format!("{:?}", receiver.judge(&notification, &answer)));
+                }
             }
         }
         for text in shown {

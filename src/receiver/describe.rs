@@ -1,51 +1,16 @@
 //! What every service is told of an alert, before it is written the way the service wants it.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use crate::alert::{Alert, Group, Labels};
+use crate::alert::{Alert, Group, Labels, Status};
+
+pub use crate::alert::Level;
 use crate::clock::{Timestamp, between};
 use crate::notification::{FallbackFor, Notification};
 
+use super::digest::latest;
 use super::{EncodeError, text};
-
-/// How bad an alert is, on the scale that the services share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Nobody has to act.
-    Info,
-    /// Somebody has to act soon.
-    Warning,
-    /// Something is broken.
-    Error,
-    /// Somebody has to act now.
-    Critical,
-}
-
-impl Level {
-    /// The level that a `severity` label names. An unknown or missing one is an error: a word that nobody mapped must
-    /// neither wake everybody nor go unseen.
-    #[must_use]
-    pub fn of(severity: &str) -> Self {
-        match severity.to_ascii_lowercase().as_str() {
-            "critical" | "crit" | "page" | "fatal" | "emergency" | "disaster" | "p1" => Self::Critical,
-            "warning" | "warn" | "medium" | "minor" | "p3" => Self::Warning,
-            "info" | "informational" | "information" | "notice" | "none" | "debug" | "low" | "p4" | "p5" => Self::Info,
-            // error, err, high, major, p2 and whatever else.
-            _ => Self::Error,
-        }
-    }
-
-    /// PagerDuty's word, which is the field's too.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Critical => "critical",
-        }
-    }
-}
 
 /// A link that a message shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +41,10 @@ pub fn links(alert: &Alert) -> Vec<Link> {
 #[must_use]
 pub fn silence(group: &Group, labels: &[(&str, &str)]) -> Option<Link> {
     let base = text::http_url(&group.external_url)?;
+    // Encoded they are longer yet.
+    if labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > text::MAX_URL {
+        return None;
+    }
     let matchers: Vec<_> =
         labels.iter().map(|(name, value)| format!("{}={}", matcher_name(name), quoted(value))).collect();
     let filter = text::percent_encode(&format!("{{{}}}", matchers.join(",")));
@@ -116,16 +85,59 @@ pub fn summary(alert: &Alert) -> &str {
 /// What to call an alert, in one line and never empty: its `alertname`, or its labels where it has none.
 #[must_use]
 pub fn name(alert: &Alert) -> String {
-    let name = text::one_line(alert.name());
-    if name.is_empty() { text::one_line(&alert.labels.to_string()) } else { name }
+    short_name(alert, usize::MAX)
+}
+
+/// [`name`] in at most `max` bytes, cut as [`text::cut`] does it.
+#[must_use]
+pub fn short_name(alert: &Alert, max: usize) -> String {
+    let name = text::line(alert.name(), max);
+    if name.is_empty() { text::line(&alert.labels, max) } else { name }
+}
+
+/// The first two of the names of these alerts, each once: `HighErrorRate, Down and 3 more`.
+pub fn names<'a>(alerts: impl Iterator<Item = &'a Alert>) -> String {
+    let (mut first, mut seen) = (Vec::new(), HashSet::new());
+    for alert in alerts {
+        let name = short_name(alert, 80);
+        if !seen.contains(&name) {
+            first.extend((first.len() < 2).then(|| name.clone()));
+            seen.insert(name);
+        }
+    }
+    let more = seen.len() - first.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", first.join(", "))
+}
+
+/// State, counts and names in one line: `[FIRING:2 · RESOLVED:1] HighErrorRate, Down and 3 more`. What fires comes first,
+/// the worst of it at the front.
+#[must_use]
+pub fn headline(notification: &Notification) -> String {
+    headline_beyond(notification, 0, 0)
+}
+
+/// [`headline`] of so many more firing and resolved ones than the notification has.
+#[must_use]
+pub fn headline_beyond(notification: &Notification, firing: usize, resolved: usize) -> String {
+    let mut alerts: Vec<_> = latest(notification).into_iter().map(|notified| &notified.alert).collect();
+    alerts
+        .sort_by_cached_key(|alert| (alert.status == Status::Resolved, std::cmp::Reverse(Level::of(alert.severity()))));
+    let shown = alerts.iter().filter(|alert| alert.status == Status::Firing).count();
+    let state = match (shown + firing, alerts.len() - shown + resolved) {
+        (firing, 0) => format!("[FIRING:{firing}]"),
+        (0, resolved) => format!("[RESOLVED:{resolved}]"),
+        (firing, resolved) => format!("[FIRING:{firing} · RESOLVED:{resolved}]"),
+    };
+    format!("{state} {}", names(alerts.into_iter()))
 }
 
 /// Whom a notification was meant for and why that one did not get it, in one line: `Fallback for oncall: HTTP 503 for 5m`.
-/// `None` for one that goes where it was meant to go.
+/// `None` for one that goes where it was meant to go. In at most `max` bytes.
 #[must_use]
-pub fn fallback(notification: &Notification) -> Option<String> {
+pub fn fallback(notification: &Notification, max: usize) -> Option<String> {
     let FallbackFor { receiver, reason } = notification.fallback.as_ref()?;
-    Some(text::one_line(&format!("Fallback for {receiver}: {reason}")))
+    Some(text::line(format_args!("Fallback for {receiver}: {reason}"), max))
 }
 
 /// How long the alert had been firing when the webhook came, or how long it fired in all; `None` where the sender did
@@ -161,24 +173,6 @@ pub fn some_alert(notification: &Notification) -> Result<(), EncodeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn severities_people_use_have_a_level() {
-        for (severity, expected) in [
-            ("critical", Level::Critical),
-            ("PAGE", Level::Critical),
-            ("error", Level::Error),
-            ("high", Level::Error),
-            ("Warn", Level::Warning),
-            ("warning", Level::Warning),
-            ("info", Level::Info),
-            ("none", Level::Info),
-            ("", Level::Error),
-            ("sev-unknown", Level::Error),
-        ] {
-            assert_eq!(Level::of(severity), expected, "{severity}");
-        }
-    }
 
     #[test]
     fn a_silence_is_prefilled_with_the_labels() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Answer, FailureClass, Verdict};
 use crate::alert::{Alert, Fingerprint, Group, Labels, Status, wire};
 use crate::clock::Timestamp;
-use crate::notification::{DeliveryId, FallbackFor, Notification, Notified, Reason};
+use crate::notification::{DeliveryId, Digest, FallbackFor, Notification, Notified, Reason};
 
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -36,6 +36,7 @@ pub(crate) fn of(group: Group, alerts: Vec<Alert>, received_at: Timestamp) -> No
         attempt: 1,
         receipt: None,
         fallback: None,
+        digest: None,
     }
 }
 
@@ -98,6 +99,39 @@ pub(crate) fn single() -> Notification {
 pub(crate) fn single_resolved() -> Notification {
     let firing = single().alerts.remove(0).alert;
     of(group(), vec![resolved(firing)], at("2026-11-21T19:31:00Z"))
+}
+
+/// What a storm leaves in a digest: alerts that fired, of which some have ended meanwhile, one that fires still, and the ends
+/// of others that were told before.
+pub(crate) fn storm() -> Notification {
+    let labels = |name: &str, severity: &str, instance: &str| {
+        alert(
+            &[("alertname", name), ("severity", severity), ("cluster", "eu-1"), ("instance", instance)],
+            &[("summary", "Something broke.")],
+        )
+    };
+    let of_kind = |name: &str, severity: &str, host: &str, count: usize| -> Vec<Alert> {
+        (0..count).map(|number| labels(name, severity, &format!("{host}-{number:02}"))).collect()
+    };
+    let errors = of_kind("HighErrorRate", "warning", "web", 12);
+    let flap = labels("Flap", "warning", "lb-1");
+    let mut alerts = errors.clone();
+    alerts.extend(of_kind("PodRestarts", "info", "pod", 17));
+    alerts.push(flap.clone());
+    alerts.extend(errors.into_iter().take(8).map(resolved));
+    alerts.extend(of_kind("BackupLate", "warning", "nas", 3).into_iter().map(resolved));
+    alerts.push(labels("DatabaseDown", "error", "db-1"));
+    alerts.push(resolved(flap));
+    let mut digest = of(group(), alerts, at("2026-11-21T19:04:00.5Z"));
+    digest.alerts.push(Notified { alert: labels("DiskFull", "warning", "db-2"), reason: Reason::Repeat });
+    digest.digest = Some(Digest { notifications: 40, since: digest.received_at });
+    digest
+}
+
+/// The same alerts in a digest of so many notifications.
+pub(crate) fn as_digest(notification: Notification) -> Notification {
+    let digest = Some(Digest { notifications: u32::MAX, since: notification.received_at });
+    Notification { digest, ..notification }
 }
 
 /// The same, as the fallback of a receiver that does not answer.

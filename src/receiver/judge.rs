@@ -1,14 +1,12 @@
 //! What an answer means where a service has no words of its own: plain HTTP.
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
+use super::redact::redacted;
 use super::{Answer, Failure, FailureClass, Verdict, text};
 
 /// How much of an answer's body goes into a failure, in bytes.
 const MAX_SAID: usize = 300;
-
-/// Parts of a secret that are shorter are not blacked out: they would be common words.
-const MIN_SECRET: usize = 8;
 
 /// What a status means that the service gave no meaning of its own.
 ///
@@ -65,6 +63,8 @@ pub fn detail(answer: &Answer, words: Option<&str>, secrets: &[&SecretString]) -
     let body = String::from_utf8_lossy(&answer.body);
     let said = match words {
         Some(words) => words,
+        // Whatever else it says, it may quote the password that the environment has for it.
+        None if answer.status == 407 => "a proxy wants other credentials",
         None if is_page(answer) => "an HTML page",
         None => &body,
     };
@@ -76,20 +76,6 @@ pub fn detail(answer: &Answer, words: Option<&str>, secrets: &[&SecretString]) -
 /// Whether the body is a page for people.
 fn is_page(answer: &Answer) -> bool {
     answer.body.trim_ascii_start().starts_with(b"<")
-}
-
-/// `said` with every secret blacked out, and every longer part of one: an error page quotes the path of a webhook, which
-/// is the token, without its host. A password may stand in front of the host.
-fn redacted(said: &str, secrets: &[&SecretString]) -> String {
-    let mut out = said.to_owned();
-    for secret in secrets {
-        let secret = secret.expose_secret();
-        let parts = secret.split(['/', '?', '&', '=', ' ', ':', '@']).filter(|part| part.len() >= MIN_SECRET);
-        for hidden in std::iter::once(secret).chain(parts).filter(|hidden| !hidden.is_empty()) {
-            out = out.replace(hidden, "***");
-        }
-    }
-    out
 }
 
 #[cfg(test)]
@@ -147,6 +133,8 @@ mod tests {
         ] {
             assert_eq!(detail(&answer(500, body), None, &[&secret]), expected);
         }
+        let proxy = answer(407, "Proxy-Authorization: Basic bWFya2VyOm9mIGEgcHJveHk=");
+        assert_eq!(detail(&proxy, None, &[&secret]), "HTTP 407: a proxy wants other credentials");
         let secret = SecretString::from("https://somebody:marker-of-a-password@hooks.example/");
         assert_eq!(detail(&answer(401, "bad: marker-of-a-password"), None, &[&secret]), "HTTP 401: bad: ***");
     }

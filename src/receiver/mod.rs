@@ -2,19 +2,27 @@
 //! answer means ([`Receiver::judge`]). Retry, time-outs, limits, redaction and metrics are not its business, so that
 //! they cannot differ between services.
 
+pub mod custom;
 pub mod describe;
+pub mod digest;
+pub mod email;
 pub mod grafana;
 pub mod judge;
+pub mod markup;
 pub mod pagerduty;
+pub mod redact;
 pub mod slack;
 pub mod text;
 pub mod webhook;
 
 #[cfg(test)]
+mod attack_tests;
+#[cfg(test)]
 mod contract;
 #[cfg(test)]
 pub(crate) mod fixture;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -23,6 +31,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use secrecy::SecretString;
 
+use crate::clock::Timestamp;
 use crate::notification::{Granularity, Notification, Receipt, ReceiverName, Target};
 
 /// A service that notifications are sent to.
@@ -39,12 +48,21 @@ pub trait Receiver: Send + Sync + fmt::Debug {
     /// If it can never be sent: the delivery becomes a dead letter at once.
     fn encode(&self, notification: &Notification) -> Result<Outgoing, EncodeError>;
 
+    /// Completes a request with what depends on the moment at which it is sent: a signature that is only good for a while.
+    fn stamp(&self, _outgoing: &mut Outgoing, _at: Timestamp) {}
+
     /// What the service's answer means.
     fn judge(&self, notification: &Notification, answer: &Answer) -> Verdict;
+
+    /// What becomes of a notification that the service need not be told of; then nothing is sent. `None` for what is sent,
+    /// which is nearly everything.
+    fn without_request(&self, _notification: &Notification) -> Option<Verdict> {
+        None
+    }
 }
 
-/// The HTTP methods that receivers use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The HTTP methods that receivers use; and mail.
+#[derive(Debug, Clone)]
 pub enum Method {
     /// Look something up.
     Get,
@@ -52,6 +70,10 @@ pub enum Method {
     Post,
     /// Change something.
     Patch,
+    /// Hand [`Outgoing::body`], a whole message, to a mail server. URL and headers are not looked at.
+    Mail(Arc<email::Submission>),
+    /// Remove something.
+    Delete,
 }
 
 /// A request to a service. `Debug` shows neither URL nor header values nor body: any of them may hold a secret.
@@ -62,18 +84,20 @@ pub struct Outgoing {
     pub method: Method,
     /// Where to. Some services put their token into the URL.
     pub url: SecretString,
-    /// Headers, `content-type` among them.
-    pub headers: Vec<(&'static str, SecretString)>,
-    /// The body; empty for [`Method::Get`].
+    /// Headers, `content-type` among them. Names are lower case.
+    pub headers: Vec<(Cow<'static, str>, SecretString)>,
+    /// The body; empty for [`Method::Get`] and [`Method::Delete`].
     pub body: Bytes,
+    /// Why a template of routes.yaml could not be rendered, if so: the built-in text has taken its place.
+    pub template_error: Option<String>,
 }
 
 impl Outgoing {
     /// A POST of JSON, as UTF-8: Slack wants the charset said.
     #[must_use]
     pub fn json(step: &'static str, method: Method, url: SecretString, body: &serde_json::Value) -> Self {
-        let headers = vec![("content-type", "application/json; charset=utf-8".into())];
-        Self { step, method, url, headers, body: body.to_string().into() }
+        let headers = vec![("content-type".into(), "application/json; charset=utf-8".into())];
+        Self { step, method, url, headers, body: body.to_string().into(), template_error: None }
     }
 }
 
@@ -89,7 +113,7 @@ impl fmt::Debug for Outgoing {
 pub struct Answer {
     /// [`Outgoing::step`] of the request.
     pub step: &'static str,
-    /// HTTP status.
+    /// HTTP status; of mail, the SMTP reply code.
     pub status: u16,
     /// The `Retry-After` header, if it was there and could be read (seconds or an HTTP date).
     pub retry_after: Option<Duration>,
@@ -223,4 +247,15 @@ pub struct RateLimit {
     pub period: Duration,
     /// How many may go at once.
     pub burst: NonZeroU32,
+    /// What becomes of those that exceed it.
+    pub overflow: Overflow,
+}
+
+/// What becomes of notifications that a rate limit holds back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overflow {
+    /// They wait, each for its turn.
+    Wait,
+    /// Those that wait together are folded into one message; critical ones wait for their turn, which is the next.
+    Digest,
 }

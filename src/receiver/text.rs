@@ -4,6 +4,7 @@
 //! has more of the latter two than of the first.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use url::Url;
@@ -18,7 +19,10 @@ pub const MAX_URL: usize = 2000;
 /// `text` in at most `max` bytes, with an ellipsis where something is missing.
 #[must_use]
 pub fn cut(text: &str, max: usize) -> String {
-    bounded(text, max, |around, out| out.push(around.this))
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    bounded(text.chars(), max, |around, out| out.push(around.this))
 }
 
 /// `text` without what is no text: control characters and those that turn the direction of writing around, with which
@@ -26,29 +30,75 @@ pub fn cut(text: &str, max: usize) -> String {
 #[must_use]
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for this in text.chars() {
-        match this {
-            '\n' | '\u{2028}' | '\u{2029}' => out.push('\n'),
-            '\t' => out.push(' '),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            _ if this.is_control() => {}
-            _ => out.push(this),
-        }
-    }
+    out.extend(cleaned(text));
     out
+}
+
+/// [`clean`] text in at most `max` bytes, as [`cut`] does it. What is not shown is not read.
+#[must_use]
+pub fn clean_cut(text: &str, max: usize) -> String {
+    // Most of what labels say, and all of it can stay.
+    if text.len() <= max && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
+    bounded(cleaned(text), max, |around, out| out.push(around.this))
+}
+
+fn cleaned(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter_map(|this| match this {
+        '\n' | '\u{2028}' | '\u{2029}' => Some('\n'),
+        '\t' => Some(' '),
+        // What directs, and what annotates between lines, which hides what it annotates.
+        '\u{61c}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{fff9}'..='\u{fffb}' => None,
+        _ => Some(this).filter(|this| !this.is_control()),
+    })
 }
 
 /// [`clean`] text as one line: every run of white space becomes one space.
 #[must_use]
 pub fn one_line(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for word in clean(text).split_whitespace() {
-        if !out.is_empty() {
-            out.push(' ');
+    line(text, usize::MAX)
+}
+
+/// [`one_line`] in at most `max` bytes, as [`cut`] does it. What is not shown is not read, and not even written: a sender
+/// chooses how long a label is, and many of them are looked at several times for one message.
+#[must_use]
+pub fn line(text: impl fmt::Display, max: usize) -> String {
+    let mut beginning = Beginning { out: String::new(), max };
+    // It fails as soon as there is enough.
+    let _ = write!(beginning, "{text}");
+    let mut line = beginning.out;
+    line.truncate(line.trim_end().len());
+    if line.len() > max { cut(&line, max) } else { line }
+}
+
+/// The beginning of a line: at most a character more than is needed to know that it has to be cut.
+struct Beginning {
+    /// A run of white space is one space, at the end as well.
+    out: String,
+    max: usize,
+}
+
+impl Write for Beginning {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for this in cleaned(text) {
+            if !this.is_whitespace() {
+                self.out.push(this);
+            } else if !self.out.is_empty() && !self.out.ends_with(' ') {
+                self.out.push(' ');
+            }
+            // One more for a space at the end, which does not count.
+            if self.out.len() > self.max.saturating_add(1) {
+                return Err(fmt::Error);
+            }
         }
-        out.push_str(word);
+        Ok(())
     }
-    out
 }
 
 /// Text for Slack's mrkdwn that shows as it is: nothing in it becomes a mention, a link or formatting.
@@ -57,7 +107,7 @@ pub fn one_line(text: &str) -> String {
 /// formatting characters, so where they could format they become characters that look the same.
 #[must_use]
 pub fn mrkdwn(text: &str, max: usize) -> String {
-    bounded(&clean(text), max, |around, out| match around.this {
+    bounded(cleaned(text), max, |around, out| match around.this {
         '`' => out.push('\''),
         '*' if around.may_format() => out.push('∗'),
         '_' if around.may_format() => out.push('ˍ'),
@@ -68,10 +118,18 @@ pub fn mrkdwn(text: &str, max: usize) -> String {
     })
 }
 
+/// [`mrkdwn`] in one line.
+#[must_use]
+pub fn mrkdwn_line(text: impl fmt::Display, max: usize) -> String {
+    // A little more than fits: how the last character that is shown has to be written depends on the next one.
+    mrkdwn(&line(text, max.saturating_add(8)), max)
+}
+
 /// Text as code in Slack's mrkdwn, in one line, its backticks included in `max`.
 #[must_use]
-pub fn mrkdwn_code(text: &str, max: usize) -> String {
-    let inner = bounded(&one_line(text), max.saturating_sub(2), |around, out| match around.this {
+pub fn mrkdwn_code(text: impl fmt::Display, max: usize) -> String {
+    let max = max.saturating_sub(2);
+    let inner = bounded(line(text, max).chars(), max, |around, out| match around.this {
         '`' => out.push('\''),
         this => push_escaped(this, out),
     });
@@ -87,7 +145,7 @@ pub fn mrkdwn_link(url: &str, label: &str) -> String {
 /// Text that shows as it is in HTML, between tags.
 #[must_use]
 pub fn html(text: &str, max: usize) -> String {
-    bounded(&clean(text), max, |around, out| push_escaped(around.this, out))
+    bounded(cleaned(text), max, |around, out| push_escaped(around.this, out))
 }
 
 /// A link in HTML. `url` comes from [`http_url`], so there is no quotation mark in it; `label` is ours.
@@ -122,10 +180,9 @@ impl Around {
 }
 
 /// Builds text character by character and cuts it at `max` bytes, never inside of what one character became.
-fn bounded(text: &str, max: usize, mut write: impl FnMut(&Around, &mut String)) -> String {
-    let mut out = String::with_capacity(text.len().min(max));
-    let (mut fits, mut before) = (0, None);
-    let mut chars = text.chars().peekable();
+fn bounded(text: impl Iterator<Item = char>, max: usize, mut write: impl FnMut(&Around, &mut String)) -> String {
+    let (mut out, mut fits, mut before) = (String::new(), 0, None);
+    let mut chars = text.peekable();
     while let Some(this) = chars.next() {
         write(&Around { before, this, after: chars.peek().copied() }, &mut out);
         if out.len() > max {
@@ -218,6 +275,22 @@ mod tests {
     }
 
     #[test]
+    fn no_more_of_a_text_is_read_than_is_shown() {
+        struct Endless<'a>(&'a std::cell::Cell<usize>);
+        impl fmt::Display for Endless<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                loop {
+                    self.0.set(self.0.get() + 1);
+                    f.write_str("word ")?;
+                }
+            }
+        }
+        let read = std::cell::Cell::new(0);
+        assert_eq!(line(Endless(&read), 12), "word word…");
+        assert!(read.get() <= 4, "{} words", read.get());
+    }
+
+    #[test]
     fn mrkdwn_shows_text_as_it_is() {
         for (text, expected) in [
             ("<!channel> a & b", "&lt;!channel&gt; a &amp; b"),
@@ -278,6 +351,19 @@ mod tests {
             for out in [cut(&text, max), mrkdwn(&text, max), mrkdwn_code(&text, max), html(&text, max)] {
                 prop_assert!(out.len() <= max, "{out:?}");
             }
+        }
+
+        #[test]
+        fn the_beginning_is_what_cutting_the_whole_gives(
+            text in "\\PC{0,40}|[<>*_` \n\u{202e}\u{7}\u{1f642}a]{0,40}", max in 0usize..60
+        ) {
+            let cleaned = clean(&text);
+            let whole = cleaned.split_whitespace().collect::<Vec<_>>().join(" ");
+            prop_assert_eq!(one_line(&text), &*whole);
+            prop_assert_eq!(line(&text, max), cut(&whole, max));
+            prop_assert_eq!(clean_cut(&text, max), cut(&cleaned, max));
+            prop_assert_eq!(mrkdwn_line(&text, max), mrkdwn(&whole, max));
+            prop_assert_eq!(mrkdwn_code(&text, max), mrkdwn_code(&whole, max));
         }
 
         #[test]

@@ -18,7 +18,7 @@ use crate::clock::{Timestamp, after};
 use crate::config::Config;
 use crate::notification::{Reason, ReceiverName};
 use crate::route::plan::{Plan, plan};
-use crate::store::{Accepted, Admin, Intake, LeaseRequest, Leased, Outcome, Routed, Store, StoreError, Targets};
+use crate::store::{Accepted, Admin, Held, Intake, LeaseRequest, Leased, Outcome, Routed, Store, StoreError, Targets};
 
 /// When every case begins: 2026-01-01, at midnight.
 const START: i64 = 1_767_225_600;
@@ -105,6 +105,9 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Of no consequence here: nobody looks at what has ended.
+const RETENTION: Duration = Duration::from_hours(24);
+
 impl<S: Store + Admin + 'static> Simulation<'_, S> {
     /// Everything that happens at one moment, and what came due before.
     async fn live(&mut self, at: Duration, mut cases: Vec<usize>) -> Result<(), StoreError> {
@@ -114,7 +117,7 @@ impl<S: Store + Admin + 'static> Simulation<'_, S> {
             self.deliver(&receiver, due, 1).await?;
         }
         // Long ago ended alerts are forgotten, as by the service.
-        while self.store.prune(now).await? > 0 {}
+        while self.store.prune(now, RETENTION).await?.more {}
         loop {
             cases.retain(|case| self.runs[*case].step().is_some_and(|step| step.at == at));
             if cases.is_empty() {
@@ -190,6 +193,8 @@ impl<S: Store + Admin + 'static> Simulation<'_, S> {
             settle: self.config.settle,
             now,
             rejected: Vec::new(),
+            held: Held::default(),
+            traceparent: None,
         }
     }
 
@@ -197,7 +202,13 @@ impl<S: Store + Admin + 'static> Simulation<'_, S> {
     async fn deliver(&mut self, receiver: &ReceiverName, now: Timestamp, expected: u64) -> Result<(), StoreError> {
         let mut expected = expected.max(1);
         loop {
-            let ask = || LeaseRequest { receiver: receiver.clone(), now, until: after(now, LEASE) };
+            let ask = || LeaseRequest {
+                receiver: receiver.clone(),
+                now,
+                until: after(now, LEASE),
+                ordinary_due_by: None,
+                holding: Vec::new(),
+            };
             let asked = (0..expected.min(AT_ONCE)).map(|_| {
                 let (store, ask) = (Arc::clone(&self.store), ask());
                 async move { store.lease(ask).await }

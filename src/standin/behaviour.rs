@@ -27,6 +27,29 @@ pub enum Behaviour {
     LoseAnswer,
     /// Waits for the gate, then does its work.
     Wait(Gate),
+    /// Begins to answer, and does not end as it should. With a 2xx it has done its work; else the request has no effect.
+    Begin {
+        /// The status.
+        status: u16,
+        /// The beginning of the body; what follows of it are spaces.
+        body: String,
+        /// How it goes on.
+        then: Then,
+    },
+    /// Does its work and sends the answer one byte at a time, status line and headers as well, each so long after the one
+    /// before.
+    ByteByByte(Duration),
+}
+
+/// How an answer goes on that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// The connection breaks, and more was announced.
+    BreaksOff,
+    /// So many bytes more, as fast as they are taken.
+    Pours(u64),
+    /// A byte at a time, each so long after the one before, until the other side has had enough; at most 10,000.
+    Trickles(Duration),
 }
 
 impl Behaviour {
@@ -39,7 +62,13 @@ impl Behaviour {
     /// A 429 that asks for a pause of this many seconds.
     #[must_use]
     pub fn rate_limited(seconds: u64) -> Self {
-        Self::Answer { status: 429, headers: vec![("retry-after", seconds.to_string())], body: String::new() }
+        Self::come_back(429, seconds.to_string())
+    }
+
+    /// A status with a `Retry-After` in these words.
+    #[must_use]
+    pub fn come_back(status: u16, retry_after: impl Into<String>) -> Self {
+        Self::Answer { status, headers: vec![("retry-after", retry_after.into())], body: String::new() }
     }
 }
 

@@ -1,17 +1,19 @@
-//! Stand-ins for Slack, PagerDuty and Grafana on loopback: for `alertrouter demo` and for the tests.
+//! Stand-ins for Slack, PagerDuty and Grafana: for `alertrouter demo`, `alertrouter stand-in` and the tests.
 //!
 //! They refuse what the real services refuse, in the words of the real services, so that a message that passes here
 //! passes there. They keep everything they receive, and they misbehave on command: a [`Behaviour`] per request, or down
-//! until told otherwise.
+//! until told otherwise. [`Kind::Every`] is all of them on one address, for `alertrouter stand-in`: what it keeps has a bound.
 
 mod behaviour;
 mod exchange;
 pub mod grafana;
 pub mod pagerduty;
 mod server;
+mod service;
 pub mod slack;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,48 +25,21 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use behaviour::{Behaviour, Gate};
+pub use behaviour::{Behaviour, Gate, Then};
 pub use exchange::Received;
+pub use service::Kind;
+pub(crate) use service::Service;
 
 use crate::clock::SharedClock;
 use behaviour::Limit;
-use exchange::Reply;
 
-/// The services that there are stand-ins for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// Slack's incoming webhook.
-    Slack,
-    /// PagerDuty's Events API v2.
-    PagerDuty,
-    /// Grafana's annotations.
-    Grafana,
-}
+/// So many incidents, annotations and messages are remembered; older ones are as if they had been deleted.
+const MOST_REMEMBERED: usize = 10_000;
+/// So many requests wait for whoever [takes](StandIn::take) them, where somebody does; further ones are turned away.
+const MOST_WAITING: usize = 1_000;
 
-/// What a service remembers, without the wire.
-pub(crate) enum Service {
-    Slack(slack::State),
-    PagerDuty(pagerduty::State),
-    Grafana(grafana::State),
-}
-
-impl Service {
-    pub(crate) fn new(kind: Kind) -> Self {
-        match kind {
-            Kind::Slack => Self::Slack(slack::State::default()),
-            Kind::PagerDuty => Self::PagerDuty(pagerduty::State::default()),
-            Kind::Grafana => Self::Grafana(grafana::State::default()),
-        }
-    }
-
-    pub(crate) fn answer(&mut self, received: &Received) -> Reply {
-        match self {
-            Self::Slack(state) => state.answer(received),
-            Self::PagerDuty(state) => state.answer(received),
-            Self::Grafana(state) => state.answer(received),
-        }
-    }
-}
+/// Nothing that a test waits for takes longer, by the machine's clock.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Inner {
     service: Service,
@@ -72,7 +47,13 @@ struct Inner {
     script: VecDeque<Behaviour>,
     down: bool,
     turned_away: usize,
+    /// So many of `received` may be there at once.
+    room: usize,
     limit: Option<Limit>,
+    /// Parts of bodies that are refused, and with which status.
+    refusals: Vec<(String, u16)>,
+    /// Of each answer that did not end as it should and has ended: how many bytes of it were handed out.
+    poured: Vec<u64>,
 }
 
 /// What the handle and the connections share.
@@ -113,11 +94,27 @@ impl StandIn {
     /// # Errors
     /// If there is no free port on loopback.
     pub async fn start(kind: Kind) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::start_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?, kind)
+    }
+
+    /// Starts one at an address that it had before, for one.
+    ///
+    /// # Errors
+    /// If the socket has no address.
+    pub fn start_on(listener: TcpListener, kind: Kind) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let service = Service::new(kind);
-        let inner =
-            Inner { service, received: Vec::new(), script: VecDeque::new(), down: false, turned_away: 0, limit: None };
+        let inner = Inner {
+            service,
+            received: Vec::new(),
+            script: VecDeque::new(),
+            down: false,
+            turned_away: 0,
+            room: if kind == Kind::Every { MOST_WAITING } else { usize::MAX },
+            limit: None,
+            refusals: Vec::new(),
+            poured: Vec::new(),
+        };
         let shared = Arc::new(Shared { inner: Mutex::new(inner), changes: watch::Sender::new(0) });
         let mut server = JoinSet::new();
         server.spawn(server::serve(listener, Arc::clone(&shared)));
@@ -130,6 +127,12 @@ impl StandIn {
         self.kind
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What routes.yaml needs: Slack's webhook with its token, PagerDuty's endpoint, Grafana's base address.
     /// [`pagerduty::ROUTING_KEY`] and [`grafana::TOKEN`] go with the latter two.
     #[must_use]
@@ -137,9 +140,15 @@ impl StandIn {
         let path = match self.kind {
             Kind::Slack => slack::PATH,
             Kind::PagerDuty => pagerduty::PATH,
-            Kind::Grafana => "",
+            Kind::Grafana | Kind::Every => "",
         };
         format!("http://{}{path}", self.address)
+    }
+
+    /// `api_url` for Slack's Web API. [`slack::TOKEN`] and [`slack::CHANNEL`] go with it.
+    #[must_use]
+    pub fn slack_api_url(&self) -> String {
+        format!("http://{}{}", self.address, slack::API)
     }
 
     /// Everything it received, in order, whatever became of it.
@@ -169,6 +178,21 @@ impl StandIn {
         self.wait_until(|| (self.turned_away() >= n).then_some(())).await;
     }
 
+    /// Waits until something has been received, returns it and forgets it: for those that run for long. Not for a stand-in
+    /// that is told to [behave](StandIn::behave).
+    pub async fn take(&self) -> Vec<Received> {
+        let mut changes = self.shared.changes.subscribe();
+        loop {
+            changes.mark_unchanged();
+            let received = std::mem::take(&mut self.shared.lock().received);
+            if !received.is_empty() {
+                return received;
+            }
+            // The sender lives as long as `self`.
+            let _ = changes.changed().await;
+        }
+    }
+
     async fn wait_until<T>(&self, mut look: impl FnMut() -> Option<T>) -> T {
         let mut changes = self.shared.changes.subscribe();
         loop {
@@ -176,14 +200,32 @@ impl StandIn {
             if let Some(found) = look() {
                 return found;
             }
-            // Cannot fail: the sender lives as long as `self`.
-            let _ = changes.changed().await;
+            // The sender lives as long as `self`.
+            let came = tokio::time::timeout(PATIENCE, changes.changed()).await;
+            // Only tests wait for something, and one that waits for ever says nothing.
+            assert!(came.is_ok(), "nothing has come for {} s", PATIENCE.as_secs());
         }
     }
 
     /// Misbehaves at the next request for which nothing else is planned yet. Plans are used up in order.
     pub fn behave(&self, behaviour: Behaviour) {
         self.shared.lock().script.push_back(behaviour);
+    }
+
+    /// From now on answers this status to every request whose body contains `part`, which has no effect then.
+    pub fn refuse(&self, part: &str, status: u16) {
+        self.shared.lock().refusals.push((part.to_owned(), status));
+    }
+
+    /// Takes everything again.
+    pub fn refuse_nothing(&self) {
+        self.shared.lock().refusals.clear();
+    }
+
+    /// Waits until `n` answers that did not end as they should have ended, and returns how many bytes of each were handed
+    /// out. Some of them may have been on their way when the other side had enough.
+    pub async fn wait_for_poured(&self, n: usize) -> Vec<u64> {
+        self.wait_until(|| Some(self.shared.lock().poured.clone()).filter(|poured| poured.len() >= n)).await
     }
 
     /// Down: until told otherwise every connection is closed without an answer and nothing counts as received.
@@ -206,50 +248,84 @@ impl StandIn {
     /// What of Slack's texts would have become a mention or a link that is no web address; empty for the others.
     #[must_use]
     pub fn injections(&self) -> Vec<String> {
-        match &self.shared.lock().service {
-            Service::Slack(state) => state.injections().to_vec(),
-            _ => Vec::new(),
+        self.shared.lock().service.slack().map_or_else(Vec::new, |state| state.injections().to_vec())
+    }
+
+    /// The messages of Slack's Web API as they are now, in the order in which they were posted; empty for the others.
+    #[must_use]
+    pub fn slack_messages(&self) -> Vec<slack::Message> {
+        self.shared.lock().service.slack().map_or_else(Vec::new, |state| state.messages().to_vec())
+    }
+
+    /// Deletes a message, as somebody may do in Slack.
+    pub fn delete_slack_message(&self, ts: &str) {
+        if let Some(state) = self.shared.lock().service.slack_mut() {
+            state.delete(ts);
+        }
+    }
+
+    /// What was posted so far cannot be edited any more, as a workspace may have it.
+    pub fn close_slack_edit_window(&self) {
+        if let Some(state) = self.shared.lock().service.slack_mut() {
+            state.close_edit_window();
+        }
+    }
+
+    /// From now on Slack keeps its limits: one message a second with a burst of 5, 50 edits a minute.
+    pub fn keep_slack_limits(&self, clock: &SharedClock) {
+        if let Some(state) = self.shared.lock().service.slack_mut() {
+            state.keep_limits(clock);
         }
     }
 
     /// PagerDuty's incidents, in the order in which they were opened; empty for the others.
     #[must_use]
     pub fn incidents(&self) -> Vec<pagerduty::Incident> {
-        match &self.shared.lock().service {
-            Service::PagerDuty(state) => state.incidents().to_vec(),
-            _ => Vec::new(),
-        }
+        self.shared.lock().service.pagerduty().map_or_else(Vec::new, |state| state.incidents().to_vec())
     }
 
     /// Grafana's annotations, by id; empty for the others.
     #[must_use]
     pub fn annotations(&self) -> Vec<grafana::Annotation> {
-        match &self.shared.lock().service {
-            Service::Grafana(state) => state.annotations().to_vec(),
-            _ => Vec::new(),
+        self.shared.lock().service.grafana().map_or_else(Vec::new, |state| state.annotations().to_vec())
+    }
+
+    /// From now on a Grafana without `/api/annotations`; `None`: with nothing else, as it begins.
+    pub fn only_apis(&self, backend: Option<grafana::Backend>) {
+        if let Some(state) = self.shared.lock().service.grafana_mut() {
+            state.only_apis(backend);
         }
     }
 
     /// Deletes an annotation, as somebody may do in Grafana.
     pub fn delete_annotation(&self, id: i64) {
-        if let Service::Grafana(state) = &mut self.shared.lock().service {
+        if let Some(state) = self.shared.lock().service.grafana_mut() {
             state.delete(id);
         }
+    }
+
+    /// Which of the services a request was for; `None` if none of them has its path.
+    #[must_use]
+    pub fn addressee(&self, received: &Received) -> Option<Kind> {
+        if self.kind == Kind::Every { Kind::of_path(&received.path) } else { Some(self.kind) }
     }
 
     /// A few lines for a terminal: what a person sees of this request in the service.
     #[must_use]
     pub fn render(&self, received: &Received) -> String {
-        let shown = match &self.shared.lock().service {
-            Service::Slack(_) => slack::plain_text(&received.json),
-            Service::PagerDuty(state) => state.render(received),
-            Service::Grafana(state) => state.render(received),
-        };
-        let shown = crate::receiver::text::clean(&shown);
-        match received.status {
+        let shown = self.shared.lock().service.render(self.addressee(received), received);
+        let shown = match received.status {
             Some(_) if received.is_accepted() => shown,
             Some(status) => format!("answered {status} {}\n{shown}", received.answer),
             None => format!("not answered\n{shown}"),
-        }
+        };
+        crate::receiver::text::clean(&shown)
     }
+}
+
+/// Forgets the oldest where there are too many; how many it was.
+fn forget<T>(kept: &mut Vec<T>) -> usize {
+    let too_many = kept.len().saturating_sub(MOST_REMEMBERED);
+    kept.drain(..too_many);
+    too_many
 }

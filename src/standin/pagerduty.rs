@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::exchange::{Received, Reply};
+use super::forget;
 use crate::clock::Timestamp;
 
 /// The endpoint's path.
@@ -37,6 +38,8 @@ pub struct Incident {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     incidents: Vec<Incident>,
+    /// How many events came without a key.
+    keyless: usize,
 }
 
 impl State {
@@ -69,7 +72,8 @@ impl State {
         let routing_key = text(&event["routing_key"]);
         let mut dedup_key = text(&event["dedup_key"]);
         if dedup_key.is_empty() {
-            dedup_key = format!("standin-{}", self.incidents.len() + 1);
+            self.keyless += 1;
+            dedup_key = format!("standin-{}", self.keyless);
         }
         let mut open = self.incidents.iter_mut().filter(|incident| incident.open);
         let known = open.find(|known| known.routing_key == routing_key && known.dedup_key == dedup_key);
@@ -82,6 +86,7 @@ impl State {
             (Some("trigger"), None) => {
                 let dedup_key = dedup_key.clone();
                 self.incidents.push(Incident { routing_key, dedup_key, open: true, triggers: 1, summary, severity });
+                forget(&mut self.incidents);
             }
             (Some("resolve"), Some(incident)) => incident.open = false,
             // An acknowledgement, or a resolve of what is not open: dropped.

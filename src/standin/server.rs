@@ -2,8 +2,10 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -15,15 +17,19 @@ use tokio::task::JoinSet;
 
 use super::behaviour::{Behaviour, Gate, Limit};
 use super::exchange::{Received, Reply};
+use super::wire::{Pour, Slowness, Wire};
 use super::{Inner, Shared};
 
 /// More than any service takes.
 const MAX_BODY: usize = 4 << 20;
 
-/// The connection is closed without an answer.
+/// The connection is closed without an answer, or without its end.
 #[derive(Debug, thiserror::Error)]
 #[error("closed without an answer")]
-struct NoAnswer;
+pub(super) struct NoAnswer;
+
+/// An answer that may end as it should or not.
+type Answer = Response<UnsyncBoxBody<Bytes, NoAnswer>>;
 
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
@@ -40,24 +46,30 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    let service = service_fn(|request| handle(Arc::clone(&shared), request));
+    let slowness = Slowness::default();
+    let wire = Wire::new(stream, slowness.clone());
+    let service = service_fn(|request| handle(Arc::clone(&shared), slowness.clone(), request));
     // A connection that breaks is the client's to notice.
-    let _ = auto::Builder::new(TokioExecutor::new()).http1_only().serve_connection(TokioIo::new(stream), service).await;
+    let _ = auto::Builder::new(TokioExecutor::new()).http1_only().serve_connection(TokioIo::new(wire), service).await;
 }
 
-async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, NoAnswer> {
+async fn handle(shared: Arc<Shared>, slowness: Slowness, request: Request<Incoming>) -> Result<Answer, NoAnswer> {
     let received = read(request).await?;
     let next = shared.lock().arrive(received);
     shared.changed();
     match next {
-        Next::Reply(reply) => respond(reply),
+        Next::Reply(reply) => respond(reply, &shared),
+        Next::Slowly(reply, pause) => {
+            slowness.set(pause);
+            respond(reply, &shared)
+        }
         Next::Close => Err(NoAnswer),
         Next::Hang => match std::future::pending::<Infallible>().await {},
         Next::Wait(gate, at) => {
             gate.pass().await;
             let reply = shared.lock().work(at);
             shared.changed();
-            respond(reply)
+            respond(reply, &shared)
         }
     }
 }
@@ -65,6 +77,8 @@ async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Respo
 /// What becomes of a request that has arrived.
 enum Next {
     Reply(Reply),
+    /// With this long between two bytes.
+    Slowly(Reply, Duration),
     Close,
     Hang,
     /// Its place in the list of what was received.
@@ -74,17 +88,32 @@ enum Next {
 impl Inner {
     /// Everything that needs no waiting happens here, under one lock: whoever sees a request sees its effect.
     fn arrive(&mut self, received: Received) -> Next {
-        if self.down {
+        if self.service.is_about_health(&received) {
+            return Next::Reply(Reply::text(200, "the stand-ins listen\n"));
+        }
+        if self.down || self.received.len() >= self.room {
             self.turned_away += 1;
             return Next::Close;
         }
         let at = self.received.len();
+        let refused = self.refusals.iter().find(|(part, _)| received.contains(part)).map(|(_, status)| *status);
         self.received.push(received);
+        if let Some(status) = refused {
+            return Next::Reply(self.note(at, Reply::new(status, Vec::new(), String::new())));
+        }
         match self.script.pop_front() {
             None => Next::Reply(self.work(at)),
             Some(Behaviour::Answer { status, headers, body }) => {
-                Next::Reply(self.note(at, Reply { status, headers, body }))
+                Next::Reply(self.note(at, Reply::new(status, headers, body)))
             }
+            Some(Behaviour::Begin { status, body, then }) => {
+                if (200..300).contains(&status) {
+                    self.work(at);
+                }
+                let reply = Reply { then: Some(then), ..Reply::new(status, Vec::new(), body) };
+                Next::Reply(self.note(at, reply))
+            }
+            Some(Behaviour::ByteByByte(pause)) => Next::Slowly(self.work(at), pause),
             Some(Behaviour::LoseAnswer) => {
                 self.work(at);
                 Next::Close
@@ -98,10 +127,7 @@ impl Inner {
     /// What the service does when nothing else is planned.
     fn work(&mut self, at: usize) -> Reply {
         let reply = match self.limit.as_mut().map(Limit::take) {
-            Some(Err(early)) => {
-                let seconds = early.as_secs() + u64::from(early.subsec_nanos() > 0);
-                Reply { status: 429, headers: vec![("retry-after", seconds.to_string())], body: String::new() }
-            }
+            Some(Err(early)) => Reply::too_early(early),
             _ => self.service.answer(&self.received[at]),
         };
         self.note(at, reply)
@@ -133,10 +159,19 @@ async fn read(request: Request<Incoming>) -> Result<Received, NoAnswer> {
     })
 }
 
-fn respond(reply: Reply) -> Result<Response<Full<Bytes>>, NoAnswer> {
+fn respond(reply: Reply, shared: &Arc<Shared>) -> Result<Answer, NoAnswer> {
     let mut response = Response::builder().status(StatusCode::from_u16(reply.status).map_err(|_| NoAnswer)?);
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    response.body(Full::new(reply.body.into())).map_err(|_| NoAnswer)
+    let body = match reply.then {
+        None => Full::new(Bytes::from(reply.body)).map_err(|never: Infallible| match never {}).boxed_unsync(),
+        Some(then) => {
+            if let Some(length) = Pour::announced(&reply.body, then) {
+                response = response.header("content-length", length);
+            }
+            Pour::new(reply.body, then, Arc::clone(shared)).boxed_unsync()
+        }
+    };
+    response.body(body).map_err(|_| NoAnswer)
 }

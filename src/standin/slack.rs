@@ -1,8 +1,14 @@
-//! Slack's incoming webhook.
+//! Slack's incoming webhook, and its Web API.
+
+mod api;
 
 use serde_json::Value;
 
+pub use api::{API, CHANNEL, CHANNEL_ID, Message, TOKEN};
+
 use super::exchange::{Received, Reply};
+use super::forget;
+use crate::clock::SharedClock;
 
 /// The webhook's path, token and all.
 pub const PATH: &str = "/services/T00000000/B00000000/standinstandinstandin000";
@@ -26,12 +32,20 @@ const MAX_ATTACHMENTS: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct State {
     injections: Vec<String>,
+    api: api::Api,
 }
 
 impl State {
     pub(super) fn answer(&mut self, received: &Received) -> Reply {
+        if let Some(reply) = self.api.answer(received) {
+            self.note_injections(received);
+            return reply;
+        }
         if received.path != PATH {
             return Reply::text(404, "no_service");
+        }
+        if let Err(early) = self.api.take_by_webhook() {
+            return Reply::too_early(early);
         }
         if received.method != "POST" || !received.is_json() || !received.json.is_object() {
             return Reply::text(400, "invalid_payload");
@@ -39,12 +53,34 @@ impl State {
         if let Err(word) = check(&received.json) {
             return Reply::text(400, word);
         }
-        self.injections.extend(injections(&received.json));
+        self.note_injections(received);
         Reply::text(200, "ok")
+    }
+
+    fn note_injections(&mut self, received: &Received) {
+        self.injections.extend(injections(&received.json));
+        forget(&mut self.injections);
     }
 
     pub(crate) fn injections(&self) -> &[String] {
         &self.injections
+    }
+
+    /// Those that were posted to the Web API, in order.
+    pub(crate) fn messages(&self) -> &[Message] {
+        self.api.messages()
+    }
+
+    pub(crate) fn delete(&mut self, ts: &str) {
+        self.api.delete(ts);
+    }
+
+    pub(crate) fn close_edit_window(&mut self) {
+        self.api.close_edit_window();
+    }
+
+    pub(super) fn keep_limits(&mut self, clock: &SharedClock) {
+        self.api.keep_limits(clock);
     }
 }
 
@@ -137,7 +173,22 @@ pub fn injections(message: &Value) -> Vec<String> {
             }
         }
     }
+    // An edit looks for names and channels unless it is told not to.
+    let is_edit = message["ts"].is_string() && message["parse"] != "none";
+    found.extend(is_edit.then(|| "an edit without `parse: none`".to_owned()));
     found
+}
+
+/// What a person sees of a request.
+pub(super) fn render(received: &Received) -> String {
+    let shown = plain_text(&received.json);
+    if received.path.ends_with("/chat.update") {
+        format!("edited: {shown}")
+    } else if received.json["thread_ts"].is_string() {
+        format!("in the thread: {shown}")
+    } else {
+        shown
+    }
 }
 
 /// The message as Slack shows it: the headline, and beside the coloured bar the rest.

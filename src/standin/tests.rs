@@ -76,6 +76,102 @@ async fn slack_notices_mentions_and_odd_links() {
     assert_eq!(slack.injections(), ["<!channel> <javascript:x|y>", "<javascript:x|y>"]);
 }
 
+/// A request to Slack's Web API.
+async fn call(standin: &StandIn, method: &str, body: &Value) -> Value {
+    let auth = format!("{JSON}authorization: Bearer {}\r\n", slack::TOKEN);
+    let answer = send(standin, "POST", &format!("{}/{method}", slack::API), &auth, &body.to_string()).await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    serde_json::from_str(body).unwrap_or_else(|_| Value::from(answer.lines().next()))
+}
+
+#[tokio::test]
+async fn slack_keeps_messages_and_threads() {
+    let standin = StandIn::start(Kind::Slack).await.unwrap();
+    let section = json!([{"type": "section", "text": {"type": "mrkdwn", "text": "x"}}]);
+    let first =
+        call(&standin, "chat.postMessage", &json!({"channel": "#alerts", "text": "a", "blocks": section})).await;
+    let ts = first["ts"].as_str().unwrap();
+    assert_eq!((&first["ok"], &first["channel"]), (&true.into(), &slack::CHANNEL_ID.into()));
+    let reply = json!({"channel": slack::CHANNEL_ID, "text": "b", "thread_ts": ts, "reply_broadcast": true});
+    assert_eq!(call(&standin, "chat.postMessage", &reply).await["message"]["thread_ts"], ts);
+    let edit = json!({"channel": slack::CHANNEL_ID, "ts": ts, "text": "c", "parse": "none"});
+    assert_eq!(call(&standin, "chat.update", &edit).await["ok"], true);
+    let shown: Vec<_> = standin.slack_messages().into_iter().map(|message| (message.content, message.edits)).collect();
+    assert_eq!(shown[0], (json!({"text": "c", "blocks": null, "attachments": null}), 1), "a text without blocks");
+    assert!(standin.slack_messages()[1].is_broadcast);
+    assert!(standin.injections().is_empty());
+    let edit = json!({"channel": slack::CHANNEL_ID, "ts": ts, "text": "@here"});
+    call(&standin, "chat.update", &edit).await;
+    assert_eq!(standin.injections(), ["an edit without `parse: none`"]);
+    standin.delete_slack_message(ts);
+    let answer = call(&standin, "chat.postMessage", &reply).await;
+    assert_eq!((&answer["ok"], &answer["message"]["thread_ts"]), (&true.into(), &Value::Null), "said nowhere else");
+    assert_eq!(standin.slack_messages()[2].thread_ts, None);
+}
+
+#[tokio::test]
+async fn slacks_web_api_refuses_with_a_200() {
+    let standin = StandIn::start(Kind::Slack).await.unwrap();
+    let posted = call(&standin, "chat.postMessage", &json!({"channel": "alerts", "text": "a"})).await;
+    let with = |mut body: Value, key: &str, value: Value| {
+        body[key] = value;
+        body
+    };
+    let post = json!({"channel": "#alerts", "text": "a"});
+    let edit = json!({"channel": slack::CHANNEL_ID, "ts": posted["ts"], "text": "a", "parse": "none"});
+    let twins = json!([{"type": "divider", "block_id": "x"}, {"type": "divider", "block_id": "x"}]);
+    for (method, body, word) in [
+        ("chat.postMessage", with(post.clone(), "channel", "#other".into()), "channel_not_found"),
+        ("chat.postMessage", with(post.clone(), "channel", Value::Null), "channel_not_found"),
+        ("chat.postMessage", with(post.clone(), "text", Value::Null), "no_text"),
+        ("chat.postMessage", with(post.clone(), "blocks", json!([{"type": "section"}])), "invalid_blocks"),
+        ("chat.postMessage", with(post.clone(), "blocks", twins), "invalid_blocks"),
+        ("chat.postMessage", with(post.clone(), "attachments", vec![json!({}); 101].into()), "too_many_attachments"),
+        ("chat.postMessage", json!([]), "json_not_object"),
+        ("chat.update", with(edit.clone(), "channel", "#alerts".into()), "channel_not_found"),
+        ("chat.update", with(edit.clone(), "ts", "1.2".into()), "message_not_found"),
+        ("chat.update", with(edit.clone(), "text", "x".repeat(4001).into()), "msg_too_long"),
+        ("chat.update", with(edit.clone(), "text", Value::Null), "no_text"),
+        ("chat.delete", edit.clone(), "unknown_method"),
+    ] {
+        assert_eq!(call(&standin, method, &body).await, json!({"ok": false, "error": word}), "{method} {body}");
+    }
+    assert_eq!(call(&standin, "chat.update", &edit).await["ok"], true);
+    standin.close_slack_edit_window();
+    assert_eq!(call(&standin, "chat.update", &edit).await["error"], "edit_window_closed");
+    let path = format!("{}/chat.postMessage", slack::API);
+    let wrong = format!("{JSON}authorization: Bearer xoxb-other\r\n");
+    has(&send(&standin, "POST", &path, JSON, &post.to_string()).await, 200, "not_authed");
+    has(&send(&standin, "POST", &path, &wrong, &post.to_string()).await, 200, "invalid_auth");
+    let auth = format!("authorization: Bearer {}\r\n", slack::TOKEN);
+    has(&send(&standin, "POST", &path, &auth, &post.to_string()).await, 200, "invalid_post_type");
+    let bare = format!("{auth}content-type: application/json\r\n");
+    has(&send(&standin, "POST", &path, &bare, &post.to_string()).await, 200, "missing_charset");
+    let texts: Vec<_> = standin.accepted().iter().map(|request| request.json["text"].clone()).collect();
+    assert_eq!(texts, ["a", "a", "a"], "a post, an edit, a post");
+}
+
+#[tokio::test]
+async fn slacks_web_api_keeps_its_limits() {
+    let standin = StandIn::start(Kind::Slack).await.unwrap();
+    let clock = ManualClock::new("2026-11-21T20:00:00Z".parse().unwrap());
+    let shared: SharedClock = Arc::new(clock.clone());
+    standin.keep_slack_limits(&shared);
+    let post = json!({"channel": "#alerts", "text": "a"});
+    for _ in 0..5 {
+        assert_eq!(call(&standin, "chat.postMessage", &post).await["ok"], true);
+    }
+    assert_eq!(call(&standin, "chat.postMessage", &post).await, "HTTP/1.1 429 Too Many Requests");
+    let edit = json!({"channel": slack::CHANNEL_ID, "ts": "1795291200.000001", "text": "b", "parse": "none"});
+    for _ in 0..50 {
+        assert_eq!(call(&standin, "chat.update", &edit).await["ok"], true, "edits have a limit of their own");
+    }
+    assert_eq!(call(&standin, "chat.update", &edit).await, "HTTP/1.1 429 Too Many Requests");
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(call(&standin, "chat.update", &edit).await["ok"], true);
+    assert_eq!(call(&standin, "chat.postMessage", &post).await["ok"], true);
+}
+
 #[tokio::test]
 async fn pagerduty_keeps_incidents() {
     let pagerduty = StandIn::start(Kind::PagerDuty).await.unwrap();
@@ -208,4 +304,80 @@ async fn is_gone_when_dropped() {
     // The task ends when the runtime next comes to it.
     tokio::task::yield_now().await;
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[test]
+fn on_one_address_each_path_is_one_services() {
+    for (path, owner) in [
+        (slack::PATH, Some(Kind::Slack)),
+        ("/services", Some(Kind::Slack)),
+        ("/servicesx", None),
+        ("/api/chat.postMessage", Some(Kind::Slack)),
+        ("/api/annotationsx", Some(Kind::Slack)),
+        ("/api/annotations", Some(Kind::Grafana)),
+        ("/api/annotations/7", Some(Kind::Grafana)),
+        ("/api/annotations?tags=a&limit=1", Some(Kind::Grafana)),
+        ("/apis/annotation.grafana.app/v0alpha1", Some(Kind::Grafana)),
+        (pagerduty::PATH, Some(Kind::PagerDuty)),
+        ("/v2?x=/api/annotations", Some(Kind::PagerDuty)),
+        ("/", None),
+        ("", None),
+    ] {
+        assert_eq!(Kind::of_path(path), owner, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn on_one_address_each_service_answers_for_itself() {
+    let all = StandIn::start(Kind::Every).await.unwrap();
+    has(&send(&all, "POST", slack::PATH, JSON, r#"{"text": "hello"}"#).await, 200, "ok");
+    has(&send(&all, "POST", pagerduty::PATH, JSON, &trigger().to_string()).await, 202, "success");
+    let token = format!("{JSON}authorization: Bearer {}\r\n", grafana::TOKEN);
+    has(&send(&all, "POST", "/api/annotations", &token, r#"{"text": "a", "time": 1}"#).await, 200, "Annotation added");
+    let token = format!("{JSON}authorization: Bearer {}\r\n", slack::TOKEN);
+    let message = json!({"channel": slack::CHANNEL, "text": "hello"}).to_string();
+    has(&send(&all, "POST", "/api/chat.postMessage", &token, &message).await, 200, r#""ok":true"#);
+    has(&send(&all, "POST", "/other", JSON, "{}").await, 404, "none of the services");
+    assert_eq!((all.incidents().len(), all.annotations().len(), all.slack_messages().len()), (1, 1, 1));
+    let owners: Vec<_> = all.take().await.iter().map(|received| all.addressee(received)).collect();
+    let expected = [Some(Kind::Slack), Some(Kind::PagerDuty), Some(Kind::Grafana), Some(Kind::Slack), None];
+    assert_eq!(owners, expected);
+    assert_eq!(all.received(), [], "what was taken is forgotten");
+}
+
+#[tokio::test]
+async fn what_nobody_takes_is_turned_away_in_the_end() {
+    let all = StandIn::start(Kind::Every).await.unwrap();
+    let mut stream = TcpStream::connect(all.address()).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nhost: x\r\n";
+    let last = format!("{request}connection: close\r\n\r\n");
+    let requests = format!("{request}\r\n").repeat(MOST_WAITING) + &last;
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    let _ = stream.read_to_string(&mut answers).await;
+    assert_eq!((answers.matches("HTTP/1.1 404").count(), all.turned_away()), (MOST_WAITING, 1));
+    assert_eq!(all.take().await.len(), MOST_WAITING);
+    has(&send(&all, "GET", "/", "", "").await, 404, "");
+}
+
+#[test]
+fn what_a_service_remembers_has_a_bound() {
+    let mut pagerduty = pagerduty::State::default();
+    let mut event = trigger();
+    for number in 0..=MOST_REMEMBERED {
+        event["dedup_key"] = number.to_string().into();
+        let received = Received {
+            method: "POST".to_owned(),
+            path: pagerduty::PATH.to_owned(),
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: Vec::new().into(),
+            json: event.clone(),
+            status: None,
+            answer: String::new(),
+        };
+        assert_eq!(pagerduty.answer(&received).status, 202);
+    }
+    let keys: Vec<_> = pagerduty.incidents().iter().map(|incident| incident.dedup_key.as_str()).collect();
+    let newest = MOST_REMEMBERED.to_string();
+    assert_eq!((keys.len(), keys[0], keys[MOST_REMEMBERED - 1]), (MOST_REMEMBERED, "1", newest.as_str()));
 }

@@ -1,12 +1,14 @@
 //! What every store must do. Each case is a function of an empty store; `conformance_tests!` makes tests of them all.
 
 mod departed_tests;
+mod digest_tests;
 mod fallback_tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use departed_tests::*;
+pub(super) use digest_tests::*;
 pub(super) use fallback_tests::*;
 
 use super::*;
@@ -23,6 +25,9 @@ pub(super) const LIMIT: u64 = 20;
 pub(super) const REPEAT: Duration = Duration::from_hours(4);
 pub(super) const SETTLE: Duration = Duration::from_mins(5);
 pub(super) const LEASE: Duration = Duration::from_mins(1);
+
+/// How long deliveries are kept that have ended.
+pub(super) const RETENTION: Duration = Duration::from_hours(30 * 24);
 
 pub(super) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -67,11 +72,19 @@ pub(super) fn intake(key: &str, alerts: Vec<Alert>, wants: &[&str], now: i64) ->
         settle: SETTLE,
         now: at(now),
         rejected: Vec::new(),
+        held: Held::default(),
+        traceparent: None,
     }
 }
 
 pub(super) fn ask(receiver: &str, now: i64) -> LeaseRequest {
-    LeaseRequest { receiver: receiver.into(), now: at(now), until: after(at(now), LEASE) }
+    LeaseRequest {
+        receiver: receiver.into(),
+        now: at(now),
+        until: after(at(now), LEASE),
+        ordinary_due_by: None,
+        holding: Vec::new(),
+    }
 }
 
 pub(super) const DELIVERED: Outcome = Outcome::Delivered { receipt: None };
@@ -160,7 +173,8 @@ macro_rules! conformance_tests {
             send_resolved_false_changes_the_state_only, an_unknown_resolve_reaches_those_who_keep_state,
             a_held_copy_is_released, a_held_copy_is_cancelled_by_its_resolve, a_later_notification_ends_holding,
             an_older_resolve_does_not_cancel_a_later_copy, a_lane_is_strictly_in_order, lanes_do_not_wait_for_each_other,
-            the_receipt_of_a_lane, what_is_due_first_goes_first, a_lease_that_ran_out, a_lease_can_be_settled_once,
+            the_receipt_of_a_lane, what_is_due_first_goes_first, a_lease_that_ran_out, what_is_still_in_hand, a_receiver_that_is_back,
+            a_lease_can_be_settled_once,
             a_released_lease_was_no_attempt, what_died_was_never_told, the_next_due_time, a_full_outbox_takes_nothing,
             pruning_keeps_what_is_needed, orphans_become_dead_letters, a_clock_that_is_set_back_holds_nothing_up, rejected_ones_are_kept, counts,
             a_receiver_that_does_not_exist_is_not_forgotten, it_answers,
@@ -177,7 +191,14 @@ macro_rules! conformance_tests {
             what_waits_for_a_departed_receiver_goes_to_its_fallback, without_a_fallback_it_becomes_dead_letters,
             the_next_fallback_that_is_there_inherits, what_has_fallen_back_does_not_go_twice,
             an_attempt_under_way_is_left_alone, a_held_copy_is_held_on_for_the_fallback,
-            a_receiver_that_comes_back_was_never_told, who_was_never_there_is_not_departed);
+            a_receiver_that_comes_back_was_never_told, who_was_never_there_is_not_departed,
+            what_waits_together_is_one_digest, one_alone_is_left_as_it_is, a_resolve_folds_with_its_firing,
+            critical_ones_go_first_and_are_never_folded, a_critical_one_behind_a_digest_makes_it_urgent,
+            a_held_copy_that_is_critical_goes_first_when_it_is_released, what_cannot_be_folded_is_left,
+            a_digest_that_was_not_tried_takes_more, a_digest_that_is_given_up_leaves_dead_letters,
+            what_a_failing_digest_carries_falls_back, fallbacks_are_folded_apart,
+            a_digest_of_a_departed_receiver_goes_to_its_fallback, a_digest_of_nobody_becomes_dead_letters,
+            a_digest_whose_lease_ran_out_is_told_again);
     };
     ($open:expr; $($case:ident),*) => {$(
         #[tokio::test]
@@ -401,6 +422,42 @@ pub(super) async fn a_lease_that_ran_out(store: &dyn Whole) {
     assert_eq!(store.nothing_due("slack", 10_000).await, None);
 }
 
+pub(super) async fn what_is_still_in_hand(store: &dyn Whole) {
+    store.post(vec![firing(1, 100)], &["slack"], 110).await;
+    store.post(vec![firing(1, 100), firing(2, 100)], &["slack"], 110).await;
+    let first = store.take("slack", 110).await;
+    // Its lease ran out long ago, and whoever asks says that it has it still.
+    let holding = |lease, now| LeaseRequest { holding: vec![lease], ..ask("slack", now) };
+    for now in [200, 4000] {
+        let answer = store.lease(holding(first.lease, now)).await.unwrap();
+        assert!(answer.leased.is_none(), "neither it nor what comes after it");
+        assert_eq!(answer.next_due, Some(at(now + 60)), "renewed");
+    }
+    assert_eq!(store.done(first.lease, DELIVERED, 4001).await, Settled::Done);
+    // A lease that was lost to somebody else is not had again by saying so.
+    let second = store.take("slack", 4002).await;
+    let third = store.take("slack", 5000).await;
+    assert_eq!(third.notification.id, second.notification.id);
+    let answer = store.lease(holding(second.lease, 6000)).await.unwrap();
+    assert_eq!(answer.leased.map(|leased| leased.notification.id), Some(second.notification.id));
+}
+
+pub(super) async fn a_receiver_that_is_back(store: &dyn Whole) {
+    for (fingerprint, now) in [(1, 110), (2, 120), (3, 130)] {
+        store.post(vec![firing(fingerprint, 100)], &["oncall"], now).await;
+    }
+    // The oldest was probed last.
+    for (fingerprint, due) in [(1, 180), (2, 160)] {
+        let leased = store.take("oncall", 130).await;
+        assert_eq!(contents(&leased)[0].0, fingerprint);
+        store.done(leased.lease, again_at(due), 150).await;
+    }
+    store.recovered("oncall".into(), at(151)).await.unwrap();
+    for fingerprint in [1, 2, 3] {
+        assert_eq!(contents(&store.take("oncall", 151).await)[0].0, fingerprint);
+    }
+}
+
 pub(super) async fn a_lease_can_be_settled_once(store: &dyn Whole) {
     for (fingerprint, outcome) in [
         (1, DELIVERED),
@@ -490,15 +547,21 @@ pub(super) async fn pruning_keeps_what_is_needed(store: &dyn Whole) {
     store.deliver("slack", 2000).await;
     let dead = store.take("oncall", 2000).await;
     store.done(dead.lease, Outcome::Dead { error: "x".to_owned(), fallback: None }, 2000).await;
-    assert_eq!(store.prune(at(2000 + day)).await.unwrap(), 0);
-    assert_eq!(store.prune(at(2001 + day)).await.unwrap(), 3, "two deliveries and their lane");
-    assert_eq!(store.prune(at(2000 + 120 * hour)).await.unwrap(), 0);
-    assert_eq!(store.prune(at(2001 + 120 * hour)).await.unwrap(), 1, "the ended alert");
-    assert_eq!(store.prune(at(1000 + 90 * day)).await.unwrap(), 0);
-    assert_eq!(store.prune(at(2001 + 90 * day)).await.unwrap(), 2, "alerts that nobody has heard of");
-    assert_eq!(store.prune(at(2001 + 900 * day)).await.unwrap(), 0);
+    let (rows, dead) = (async |now| store.prune(at(now), RETENTION).await.unwrap().rows, "oncall".into());
+    assert_eq!(rows(2000 + 120 * hour).await, 0);
+    assert_eq!(rows(2001 + 120 * hour).await, 1, "the ended alert");
+    assert_eq!(rows(2000 + 30 * day).await, 0);
+    let pruned = store.prune(at(2001 + 30 * day), RETENTION).await.unwrap();
+    assert_eq!(
+        (pruned.rows, pruned.dead, pruned.more),
+        (5, vec![(dead, 1)], false),
+        "three deliveries and their lanes"
+    );
+    assert_eq!(rows(1000 + 90 * day).await, 0);
+    assert_eq!(rows(2001 + 90 * day).await, 2, "alerts that nobody has heard of");
+    assert_eq!(rows(2001 + 900 * day).await, 0);
     let stats = store.stats().await.unwrap();
-    assert_eq!((stats.dedup_entries, stats.receivers["oncall"].dead, stats.receivers["quiet"].pending), (0, 1, 1));
+    assert_eq!((stats.dedup_entries, stats.receivers.get("oncall"), stats.receivers["quiet"].pending), (0, None, 1));
     assert_eq!(store.post(vec![resolved(1, 100, 1500)], &["slack"], 2000).await, [Reason::UnknownResolved]);
 }
 

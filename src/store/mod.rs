@@ -13,6 +13,13 @@
 //! be leased. A lease keeps two workers from sending the same row; correctness does not need it, because a settle with a
 //! lost lease changes nothing.
 //!
+//! A critical delivery goes before all that are not, and so does whatever stands before it in its lane: *urgent*.
+//!
+//! A *digest* is a delivery that carries others, which wait together for the rate limit ([`Store::fold`]). Each of them stays
+//! in its lane and in its state, and cannot be leased: so whatever comes later stays behind it. When the digest arrives, all of
+//! them are delivered, and remember which digest told them; when it is given up, each of them is a dead letter of its own, and
+//! the digest is gone. Critical ones are never folded.
+//!
 //! What a receiver with a fallback does not get is told to the fallback by a delivery of its own, once, written in the
 //! transaction that notes it. What the fallback is told is the table of [`crate::dedup::fallback`]. The first delivery
 //! goes on as before.
@@ -20,18 +27,23 @@
 mod codec;
 #[cfg(test)]
 mod conformance;
+mod heartbeats;
+pub mod outbox;
 pub mod sqlite;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use heartbeats::Heartbeats;
+
 use crate::alert::{Alert, Group};
 use crate::clock::Timestamp;
 use crate::dedup::Decision;
-use crate::notification::{DeliveryId, Notification, Receipt, ReceiverName, Target};
+use crate::notification::{DeliveryId, Notification, Receipt, ReceiverName, Target, TraceParent};
 
 /// The answer of a store; boxed, so that the store can be chosen at run time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -45,6 +57,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Hands out the oldest delivery of the receiver that is due, if there is one. Held rows whose time has come are
     /// released first.
     fn lease(&self, ask: LeaseRequest) -> Answer<'_, LeaseAnswer>;
+
+    /// Folds what waits for the receiver and is not critical into a digest, of each lane what comes before the first critical
+    /// one; nothing of a lane whose first is leased, whose service has left a [`Receipt`], or whose digest still waits. It
+    /// adds to a digest that was not tried yet. One delivery alone is left as it is.
+    fn fold(&self, ask: FoldRequest) -> Answer<'_, Folded>;
+
+    /// A receiver that was down is back: what has failed is due at once, so that what waits goes in the order of its age and
+    /// not in the order of the probes.
+    fn recovered(&self, receiver: ReceiverName, now: Timestamp) -> Answer<'_, ()>;
 
     /// Ends a lease.
     fn settle(&self, lease: Lease, outcome: Outcome, now: Timestamp) -> Answer<'_, Settled>;
@@ -67,9 +88,10 @@ pub trait Admin: Send + Sync {
     /// What was refused, newest first.
     fn rejected(&self, limit: usize) -> Answer<'_, Vec<Rejected>>;
 
-    /// Removes what is no longer needed: history of deliveries and of ended alerts. Returns the number of rows removed;
-    /// a bounded number a call, so that it never holds up an alert.
-    fn prune(&self, now: Timestamp) -> Answer<'_, usize>;
+    /// Removes what is no longer needed, and gives back the room that it took: deliveries that ended longer ago than
+    /// `retention`, dead letters among them, and states of ended alerts. A bounded amount a call, so that it never holds up an
+    /// alert: [`Pruned::more`] says that there is more.
+    fn prune(&self, now: Timestamp, retention: Duration) -> Answer<'_, Pruned>;
 
     /// The wall clock was set back by `by`, to `now`: what was due at a time that has become far away again is due as soon
     /// as it was before.
@@ -107,6 +129,28 @@ pub struct Intake {
     pub now: Timestamp,
     /// Alerts of the body that were refused; kept with it.
     pub rejected: Vec<Rejected>,
+    /// What the caller gives away until the body is no longer in memory, be it that it still waits when nobody waits for
+    /// the answer any more.
+    pub held: Held,
+    /// Where its webhook stands in a trace; kept with what is written.
+    pub traceparent: Option<TraceParent>,
+}
+
+/// Something that is dropped with what it came with: a share of the memory that bodies may take.
+#[derive(Clone, Default)]
+pub struct Held(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Held {
+    /// Holds it.
+    pub fn of(share: impl Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(share)))
+    }
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Held" } else { "Held(nothing)" })
+    }
 }
 
 /// An alert, and the receivers that the routes name for it.
@@ -141,6 +185,30 @@ pub struct LeaseRequest {
     pub now: Timestamp,
     /// When the lease ends if it is not settled.
     pub until: Timestamp,
+    /// What the caller still has in hand: leases that have run out meanwhile are renewed.
+    pub holding: Vec<Lease>,
+    /// Of what is neither urgent nor a digest only what was due by then; `None` for all that is due.
+    pub ordinary_due_by: Option<Timestamp>,
+}
+
+/// Asks for what waits for one receiver to be folded.
+#[derive(Debug, Clone)]
+pub struct FoldRequest {
+    /// Whose deliveries.
+    pub receiver: ReceiverName,
+    /// The present.
+    pub now: Timestamp,
+    /// If fewer could be folded nothing is. More than 500 count as 500.
+    pub at_least: u32,
+}
+
+/// The answer to a [`FoldRequest`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Folded {
+    /// How many deliveries were folded.
+    pub deliveries: u64,
+    /// Whether the digest is full, and there is more to fold once it has gone.
+    pub more: bool,
 }
 
 /// The answer to a [`LeaseRequest`].
@@ -163,8 +231,33 @@ pub struct Leased {
     pub lease: Lease,
     /// What to send.
     pub notification: Notification,
-    /// When it was accepted into the outbox, or released from being held: what `retry.max_age` counts from.
+    /// When it was accepted into the outbox, or released from being held: what `retry.max_age` counts from. Of a digest when
+    /// the last was that it carries: nothing is given up before its time.
     pub since: Timestamp,
+    /// What it goes before.
+    pub priority: Priority,
+    /// Of a digest: when the webhook of each came that it carries. Empty for any other delivery.
+    pub carries: Vec<Timestamp>,
+    /// How large it is in the store, in bytes: about as much memory as it takes.
+    pub size: usize,
+    /// Where the webhook that it came of stands in a trace.
+    pub traceparent: Option<TraceParent>,
+    /// Of a digest: the same of the first [`LINKS`] that it carries and that have one.
+    pub links: Vec<TraceParent>,
+}
+
+/// So many traces a digest is linked to; one that carries more is found by the others' own.
+pub const LINKS: usize = 32;
+
+/// What a delivery goes before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// It waits for its turn.
+    Ordinary,
+    /// A critical one waits behind it in its lane, or behind one that it carries.
+    Urgent,
+    /// One of its alerts is critical.
+    Critical,
 }
 
 /// Proof that a delivery was handed to us.
@@ -241,6 +334,19 @@ pub struct FellBack {
     pub reason: String,
 }
 
+/// What was removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// How many rows.
+    pub rows: usize,
+    /// How many of them were dead letters, by receiver.
+    pub dead: Vec<(ReceiverName, u64)>,
+    /// How many pages the file has become shorter by.
+    pub pages: usize,
+    /// There is more to remove.
+    pub more: bool,
+}
+
 /// A receiver of the routes.yaml in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -280,6 +386,8 @@ pub enum Settled {
     Done,
     /// It did, and the fallback is told.
     FellBack,
+    /// It was a digest that was given up, and the fallback is told of so many that it carried.
+    ManyFellBack(u64),
     /// The lease had ended and somebody else has the delivery: nothing was changed.
     LeaseLost,
 }

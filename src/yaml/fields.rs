@@ -7,8 +7,6 @@ use super::walk::Context;
 /// What to say of a key that is not known at its place.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Note {
-    /// Promised and not built yet.
-    Later(&'static str),
     /// Known elsewhere: the key and what to do instead.
     Instead(&'static str, &'static str),
 }
@@ -163,15 +161,9 @@ impl<'n> Fields<'n> {
         }
         cx.source.show(span);
         for note in notes {
-            match *note {
-                Note::Later(name) if name == key => {
-                    let hint = "remove it: this version cannot do it";
-                    return cx.error_with(span, format!("`{key}` is not supported yet"), hint);
-                }
-                Note::Instead(name, hint) if name == key => {
-                    return cx.error_with(span, format!("unknown key `{key}`"), hint);
-                }
-                _ => {}
+            let Note::Instead(name, hint) = *note;
+            if name == key {
+                return cx.error_with(span, format!("unknown key `{key}`"), hint);
             }
         }
         let Some(near) = closest(key, self.asked.iter().copied()) else {

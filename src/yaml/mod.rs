@@ -20,7 +20,7 @@ use std::path::Path;
 pub(crate) use fields::{Fields, Note, Rest};
 pub(crate) use node::{Node, Span, Value};
 pub(crate) use plain::may_be_secret;
-pub use plain::{plain, plain_lines};
+pub use plain::{plain, plain_json, plain_lines, plain_log};
 use problem::{Place, Problem, Severity};
 pub(crate) use source::Shown;
 use source::Source;

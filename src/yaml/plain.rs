@@ -1,5 +1,8 @@
 //! What of a text may be shown: nothing that a terminal would obey, nothing that looks like a secret.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
 /// How long a run of letters, digits, `-`, `_` and `+` is at least before it can be a key or a token.
 const SHORTEST_KEY: usize = 20;
 /// What the tokens of services begin with, however long they are.
@@ -23,6 +26,34 @@ pub(super) fn plain_with_tabs(text: &str) -> String {
     escaped(text, |c| c == '\t')
 }
 
+/// JSON that says the same, with the characters that [`plain`] escapes written as JSON escapes them. Line breaks stay: in
+/// JSON they stand between values only.
+#[must_use]
+pub fn plain_json(json: &str) -> Cow<'_, str> {
+    let escape = |c: char| c != '\n' && is_obeyed(c);
+    if !json.contains(escape) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if escape(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing into a string cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Lines of a log, in which the program's own colours may stand (`keep_escape`).
+#[must_use]
+pub fn plain_log(text: &str, keep_escape: bool) -> String {
+    escaped(text, |c| c == '\n' || keep_escape && c == '\u{1b}')
+}
+
 fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -33,7 +64,13 @@ fn escaped(text: &str, keep: impl Fn(char) -> bool) -> String {
 
 fn is_obeyed(c: char) -> bool {
     let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    c.is_control() || directs || matches!(c, '\u{2028}' | '\u{2029}')
+    // What joins letters and emoji (U+200C, U+200D) stays: people write with it.
+    let unseen = matches!(
+        c,
+        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{206a}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    );
+    c.is_control() || directs || unseen || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Whether a text may be a secret that stands in the wrong place: an address, or something that looks like a key or a
@@ -95,5 +132,20 @@ mod tests {
         let text = "a\u{1b}[2J\u{9b}2J\u{2028}\u{202e}\u{2066}\n\té";
         assert_eq!(plain(text), r"a\u{1b}[2J\u{9b}2J\u{2028}\u{202e}\u{2066}\n\té");
         assert_eq!(plain_with_tabs("a\tb\u{85}"), "a\tb\\u{85}");
+        assert_eq!(plain("a\u{200b}\u{feff}\u{ad}\u{e0041}"), r"a\u{200b}\u{feff}\u{ad}\u{e0041}");
+        assert_eq!(plain("👩\u{200d}💻 می\u{200c}خواهم"), "👩\u{200d}💻 می\u{200c}خواهم");
+        assert_eq!(plain_log("\u{1b}[1mx\u{9b}\n", true), "\u{1b}[1mx\\u{9b}\n");
+        assert_eq!(plain_log("\u{1b}[1mx", false), r"\u{1b}[1mx");
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let value = serde_json::json!({ "a\u{202e}": "x\u{1b}\u{7f}\u{9b}\u{e0041}\n\u{2028}é" });
+        for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let shown = plain_json(&json);
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+            assert!(!shown.contains(|c| c != '\n' && is_obeyed(c)), "{shown}");
+        }
+        assert!(matches!(plain_json("{\n}"), Cow::Borrowed(_)));
     }
 }

@@ -228,7 +228,8 @@ impl<'a> Source<'a> {
             let Value::Scalar(text) = &node.value else { return None };
             let raw = self.text.get(node.span.start..node.span.end)?;
             let (before, after) = (text.get(..offset)?, text.get(offset..)?);
-            let (at, length) = aligned(raw, before, after)?;
+            let indent = self.text[..node.span.start].bytes().rev().take_while(|byte| *byte == b' ').count();
+            let (at, length) = aligned(raw, before, after, indent)?;
             let start = node.span.start + at;
             Some(Span { start, end: start + length })
         };
@@ -248,8 +249,8 @@ fn marked(text: &str, start: usize, end: usize) -> usize {
 }
 
 /// Where `before` ends in `raw`, and how long the next character is there. `raw` is a plain, quoted or literal scalar
-/// of which the text is `before` and `after`.
-fn aligned(raw: &str, before: &str, after: &str) -> Option<(usize, usize)> {
+/// of which the text is `before` and `after`; the lines of a literal one are indented by `indent` spaces.
+fn aligned(raw: &str, before: &str, after: &str, indent: usize) -> Option<(usize, usize)> {
     let next = after.chars().next();
     let mut at = 0;
     match raw.chars().next()? {
@@ -269,10 +270,13 @@ fn aligned(raw: &str, before: &str, after: &str) -> Option<(usize, usize)> {
         }
         _ => {
             for c in before.chars() {
+                if c == '\n' && raw[at..].starts_with("\r\n") {
+                    at += 1;
+                }
                 at += if raw[at..].starts_with(c) { c.len_utf8() } else { return None };
-                // In a literal block the next line is indented.
+                // What is indented further belongs to the text.
                 if c == '\n' {
-                    at += raw[at..].len() - raw[at..].trim_start_matches(' ').len();
+                    at += raw[at..].bytes().take(indent).take_while(|byte| *byte == b' ').count();
                 }
             }
             Some((at, next.map_or(0, char::len_utf8)))
@@ -321,6 +325,9 @@ mod tests {
         check(r#""tab\t \u00e9 \"here""#, "here", "here");
         check(r#""tab\t \u00e9 \"here""#, "\"here", "\\\"here");
         check("|\n  one\n  two three\n", "three", "three");
+        check("|\n  one\n\n    two\n  three\n", "two", "two");
+        check("|\n  one\n\n    two\n  three\n", "three", "three");
+        check("|\r\n  one\r\n    two\r\n", "two", "two");
         // Folded: the whole scalar.
         check(">\n  one\n  two\n", "two", "one");
     }

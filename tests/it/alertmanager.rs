@@ -5,11 +5,12 @@ use std::path::Path;
 use alertrouter::clock::{Clock, SystemClock};
 use alertrouter::standin::{StandIn, grafana, pagerduty};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::process::Command;
 
-use crate::harness::process::{Process, Router, debian, serve};
+use crate::auth;
+use crate::harness::process::{Process, Router, debian, free_address, serve};
 use crate::harness::wait::{until, until_taken};
-use crate::harness::{Folder, Services, http};
+use crate::harness::{Folder, ROUTES, Services, http};
 
 /// Groups wait just long enough for the alerts of one post to come together.
 const CONFIG: &str = "
@@ -24,22 +25,21 @@ receivers:
     webhook_configs: [{ url: 'http://ROUTER/webhook', send_resolved: true }]
 ";
 
-/// An address that nobody listens on.
-async fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
-}
-
-struct Alertmanager {
-    process: Process,
-    address: String,
+pub struct Alertmanager {
+    pub process: Process,
+    pub address: String,
 }
 
 impl Alertmanager {
     /// Starts one that posts to `router`. `cluster` is empty for one that knows no peers.
     async fn start(folder: &Path, name: &str, router: &str, cluster: &[String]) -> Self {
+        Self::with_config(folder, name, &CONFIG.replace("ROUTER", router), cluster).await
+    }
+
+    pub async fn with_config(folder: &Path, name: &str, config: &str, cluster: &[String]) -> Self {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join("alertmanager.yml"), CONFIG.replace("ROUTER", router)).unwrap();
+        std::fs::write(folder.join("alertmanager.yml"), config).unwrap();
         let address = free_address().await;
         let mut command = debian("prometheus-alertmanager", "prometheus-alertmanager");
         command.arg(format!("--config.file={}", folder.join("alertmanager.yml").display()));
@@ -49,8 +49,12 @@ impl Alertmanager {
             command.arg("--cluster.listen-address=");
         }
         command.args(cluster);
-        let process = Process::start(command);
-        let alertmanager = Self { process, address };
+        Self::from_command(command, address).await
+    }
+
+    /// One with a command line of its own that listens on `address`.
+    pub async fn from_command(command: Command, address: String) -> Self {
+        let alertmanager = Self { process: Process::start(command), address };
         alertmanager.until("an Alertmanager that answers", async || alertmanager.answers("/-/ready").await).await;
         alertmanager
     }
@@ -63,7 +67,7 @@ impl Alertmanager {
         until(what, || self.process.log(), is_so).await;
     }
 
-    async fn until_it_has_a_peer(&self) {
+    pub async fn until_it_has_a_peer(&self) {
         self.until("a cluster", async || {
             let (_, text) = http::get(&self.address, "/api/v2/status").await;
             let status: Value = serde_json::from_str(&text).unwrap();
@@ -79,7 +83,7 @@ impl Alertmanager {
     }
 
     /// Reports alerts as Prometheus does.
-    async fn report(&self, alerts: &[Value]) {
+    pub async fn report(&self, alerts: &[Value]) {
         let body = json!(alerts).to_string();
         let (status, answer) = http::post_text(&self.address, "/api/v2/alerts", body.into()).await;
         assert_eq!(status, 200, "{answer}");
@@ -103,7 +107,7 @@ async fn pair() -> [Vec<String>; 2] {
     [arguments(&one, &two), arguments(&two, &one)]
 }
 
-fn alert(instance: &str, severity: &str) -> Value {
+pub fn alert(instance: &str, severity: &str) -> Value {
     let name = format!("Test{severity}");
     json!({
         "labels": { "alertname": name, "severity": severity, "instance": instance },
@@ -311,4 +315,88 @@ async fn what_came_up_while_the_router_was_down_is_told_once() {
     router.wait_until_delivered().await;
     assert_eq!(told(&services.slack, &["db-one", "db-two"]), ["db-one", "db-two"]);
     assert_eq!(events(&services.pagerduty), ["trigger"; 2]);
+}
+
+/// As [`CONFIG`], with the receivers that README has for those who have to authenticate.
+const AUTHENTICATED: &str = "
+route:
+  receiver: alertrouter
+  group_by: [alertname, severity]
+  group_wait: 100ms
+  group_interval: 500ms
+  repeat_interval: 4h
+  routes: [{ matchers: [instance=\"by-password\"], receiver: alertrouter-basic }]
+receivers:
+RECEIVERS
+";
+
+#[tokio::test]
+async fn with_the_token_or_password_of_the_readme_it_gets_in_and_with_an_old_one_it_does_not() {
+    let services = Services::start().await;
+    let readme = auth::Readme::new();
+    let file = |name: &str| readme.folder.0.join(name);
+    std::fs::write(file("routes.yaml"), readme.routes(&services.fill_in(ROUTES))).unwrap();
+    let mut router = readme.start("127.0.0.1:0").await;
+    let config = AUTHENTICATED.replace("RECEIVERS", &readme.alertmanager_receivers(&router.address));
+    let alertmanager = Alertmanager::with_config(&readme.folder.0, "am", &config, &[]).await;
+    let log = |router: &Router| format!("{}{}", router.process.log(), alertmanager.process.log());
+
+    let names = ["by-token", "by-password", "after-the-change"];
+    alertmanager.report(&[alert("by-token", "warning"), alert("by-password", "warning")]).await;
+    until_taken(&services.slack, "2 messages", || log(&router), |slack| slack.accepted().len() == 2).await;
+    let mut heard = told(&services.slack, &names);
+    heard.sort();
+    assert_eq!(heard, ["by-password", "by-token"]);
+
+    // Its token is taken away, and 401 is final to it: the group's next look says the same, until it has the new one.
+    std::fs::write(file("alertrouter-ingest"), "another-token-0123456789").unwrap();
+    router.process.signal("HUP").await;
+    router.process.wait_for("routes.yaml reloaded").await;
+    alertmanager.report(&[alert("after-the-change", "warning")]).await;
+    let refused = || alertmanager.process.log().contains("unexpected status code 401");
+    alertmanager.until("a 401", async || refused()).await;
+    assert!(router.process.log().contains("request refused"), "{}", router.process.log());
+    assert_eq!(services.slack.accepted().len(), 2);
+    std::fs::write(file("alertrouter-token"), "another-token-0123456789").unwrap();
+    until_taken(&services.slack, "a third message", || log(&router), |slack| slack.accepted().len() == 3).await;
+    assert_eq!(told(&services.slack, &names)[2], "after-the-change");
+    assert_eq!(router.process.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn an_alertmanager_that_dies_is_missed() {
+    let services = Services::start().await;
+    let shipped = Shipped::new(&services);
+    // The shortest there is, and a Watchdog that is repeated in time for it.
+    let heartbeat = "{ name: prod, matchers: [alertname=\"Watchdog\"], every: 10s, receivers: [oncall] }";
+    let shipped_file = std::fs::read_to_string(shipped.folder().join("routes.yaml")).unwrap();
+    std::fs::write(shipped.folder().join("routes.yaml"), format!("{shipped_file}\nheartbeats: [{heartbeat}]\n"))
+        .unwrap();
+    let mut router = shipped.start("127.0.0.1:0").await;
+    let config = CONFIG.replace("ROUTER", &router.address).replace("repeat_interval: 4h", "repeat_interval: 1s");
+    let start = async || Alertmanager::with_config(shipped.folder(), "am", &config, &[]).await;
+    let mut alertmanager = start().await;
+    let watchdog = json!({ "labels": { "alertname": "Watchdog", "severity": "info" } });
+    alertmanager.report(std::slice::from_ref(&watchdog)).await;
+    let beats = async || http::metric(&router.metrics().await, r#"alertrouter_alerts_received_total{status="firing"}"#);
+    until("a repeat of Watchdog", || alertmanager.process.log(), async || beats().await >= 3.0).await;
+    assert_eq!(events(&services.pagerduty), Vec::<String>::new());
+
+    assert_eq!(alertmanager.process.terminate().await, Some(0));
+    let log = || router.process.log();
+    until_taken(&services.pagerduty, "a trigger", log, |pagerduty| events(pagerduty).len() == 1).await;
+    assert_eq!(services.pagerduty.incidents()[0].severity, "critical");
+    let said = services.pagerduty.accepted()[0].json.to_string();
+    assert!(said.contains("HeartbeatMissing") && said.contains("Nothing has been heard of prod for 1"), "{said}");
+    let metrics = router.metrics().await;
+    assert_eq!(http::metric(&metrics, r#"alertrouter_heartbeat_up{heartbeat="prod"}"#), 0.0);
+    assert!(http::metric(&metrics, r#"alertrouter_heartbeat_silence_seconds{heartbeat="prod"}"#) >= 10.0, "{metrics}");
+
+    alertmanager = start().await;
+    alertmanager.report(&[watchdog]).await;
+    let closed = |pagerduty: &StandIn| pagerduty.incidents().iter().all(|incident| !incident.open);
+    until_taken(&services.pagerduty, "its end", log, closed).await;
+    router.wait_until_delivered().await;
+    assert_eq!(events(&services.pagerduty), ["trigger", "resolve"]);
+    assert_eq!(router.process.terminate().await, Some(0));
 }

@@ -49,7 +49,7 @@ impl World {
             let to = address.borrow_and_update().clone();
             let url = format!("http://{to}/webhook").into();
             let request = Outgoing::json("webhook", Method::Post, url, body);
-            match self.transport.send(request, Duration::from_secs(20), Timestamp::UNIX_EPOCH).await {
+            match self.transport.send(request, Duration::from_secs(60), Timestamp::UNIX_EPOCH).await {
                 Ok(answer) if answer.status == 200 => {
                     self.answered.send_modify(|answered| *answered += 1);
                     return true;

@@ -18,7 +18,7 @@ use crate::harness::Folder;
 use crate::harness::process::{Said, debian, run};
 
 /// The receivers of every original, and what each of them becomes. `two-slack` has the name that a part of `two` would
-/// get; `null` tells nobody; `mails` becomes a placeholder.
+/// get; `null` tells nobody.
 const RECEIVERS: [(&str, &[&str]); 5] = [
     ("one", &["one"]),
     ("two", &["two-pagerduty", "two-slack-2", "two-slack-3"]),

@@ -8,12 +8,13 @@ use alertrouter::standin::{Behaviour, Gate};
 use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Harness, alerts, http, process};
+use crate::heartbeat;
 
 const SOON: Duration = Duration::from_secs(10);
 
 /// A life with something of everything in it.
 pub async fn eventful() -> Harness {
-    let harness = Harness::start().await;
+    let harness = Harness::with_routes(&heartbeat::routes("name: prod, receivers: [oncall]")).await;
     harness.services.pagerduty.behave(Behaviour::answer(500, ""));
     harness.services.grafana.behave(Behaviour::answer(400, "{}"));
     let mut broken = alerts::alert("Broken", "critical");
@@ -81,7 +82,9 @@ async fn labels_are_receivers_and_closed_sets_only() {
         assert!(!text.contains(word), "{word} is in\n{text}");
     }
     values.remove("le");
-    values.remove("version");
+    for of_the_build in ["version", "revision", "rustversion", "target_os", "target_arch"] {
+        assert_eq!(values.remove(of_the_build).map(|values| values.len()), Some(1), "{of_the_build}");
+    }
     insta::assert_debug_snapshot!(values);
     harness.finish().await;
 }

@@ -62,8 +62,19 @@ enum Example {
     RoutesYaml,
     RouteTest,
     AlertmanagerYml,
+    PrometheusYml,
+    WebYml,
     /// A file of somebody's CI: `readme_ci` runs it.
     Ci,
+    /// Of a collector, which is not here.
+    Collector,
+}
+
+/// The YAML example of the README that begins with this line.
+pub fn example(first_line: &str) -> String {
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let found = blocks(&readme, "yaml").into_iter().find(|block| block.lines().next() == Some(first_line));
+    found.unwrap_or_else(|| panic!("README has no example that begins with {first_line}"))
 }
 
 /// The YAML examples of the README.
@@ -71,6 +82,9 @@ fn examples(wanted: &Example) -> Vec<String> {
     let readme = std::fs::read_to_string(root("README.md")).unwrap();
     let kind = |block: &String| match () {
         () if block.starts_with("# .git") => Example::Ci,
+        () if block.starts_with("# otel-collector.yaml") => Example::Collector,
+        () if block.contains("scrape_configs:") => Example::PrometheusYml,
+        () if block.contains("tls_server_config:") => Example::WebYml,
         () if block.contains("_configs:") => Example::AlertmanagerYml,
         () if block.lines().any(|line| line == "tests:") => Example::RouteTest,
         () => Example::RoutesYaml,
@@ -80,10 +94,11 @@ fn examples(wanted: &Example) -> Vec<String> {
 
 #[tokio::test]
 async fn the_route_tests_of_the_readme_pass() {
-    let (routes, tests) = (examples(&Example::RoutesYaml), examples(&Example::RouteTest));
+    let tests = examples(&Example::RouteTest);
     assert!(!tests.is_empty());
-    // They are about the whole example of a routes.yaml, which they name as their neighbour.
-    let whole = routes.iter().find(|block| block.contains("route:")).unwrap();
+    // They are about the example that its section begins with, which they name as their neighbour.
+    let readme = std::fs::read_to_string(root("README.md")).unwrap();
+    let whole = &blocks(readme.split("\n## routes.yaml\n").nth(1).unwrap(), "yaml")[0];
     let rules = "groups: [{name: g, rules: [{alert: HighErrorRate, expr: a > 1, labels: {severity: critical}}]}]";
     for (number, test) in tests.iter().enumerate() {
         let folder = Folder::new();
@@ -144,7 +159,8 @@ fn the_import_of_the_readme_is_real() {
 async fn the_explanation_in_the_readme_is_what_is_printed() {
     let readme = std::fs::read_to_string(root("README.md")).unwrap();
     let blocks = blocks(&readme, "text");
-    let (line, expected) = blocks.iter().find_map(|block| block.split_once('\n')).unwrap();
+    let (line, expected) =
+        blocks.iter().filter(|block| block.starts_with("$ ")).find_map(|block| block.split_once('\n')).unwrap();
     let arguments = line.strip_prefix("$ alertrouter ").unwrap();
     let mut command = alertrouter();
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments.split(' '));

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::config::web::WebConfig;
 use crate::rules::{RuleSet, Verdict};
 use crate::yaml::problem::{InFile, Problem, tally};
 
@@ -14,6 +15,8 @@ pub(super) struct Report {
     pub(super) file: String,
     /// Its problems.
     pub(super) routes: Vec<Problem>,
+    /// Those of the web configuration file, and what it says if it can be used.
+    pub(super) web: Option<(InFile, Option<WebConfig>)>,
     /// Those of rule files.
     pub(super) rules: Vec<InFile>,
     /// The rules, if there are any and they can be used, and where their alerts land, if the routes can be used too.
@@ -22,7 +25,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(file: &Path) -> Self {
-        Self { file: file.display().to_string(), routes: Vec::new(), rules: Vec::new(), checked: None }
+        Self { file: file.display().to_string(), routes: Vec::new(), web: None, rules: Vec::new(), checked: None }
     }
 
     /// Takes what was found in rules and about them.
@@ -44,14 +47,19 @@ impl Report {
 
     /// Errors and warnings.
     pub(super) fn tally(&self) -> (usize, usize) {
-        tally(self.routes.iter().chain(self.rules.iter().flat_map(|file| &file.problems)))
+        tally(self.routes.iter().chain(self.others().flat_map(|file| &file.problems)))
+    }
+
+    /// What was found in the files beside routes.yaml.
+    pub(super) fn others(&self) -> impl Iterator<Item = &InFile> {
+        self.web.iter().map(|(file, _)| file).chain(&self.rules)
     }
 
     /// Writes one JSON object, with a line break at its end.
     pub(super) fn json(&self, out: &mut dyn Write) -> io::Result<()> {
         let (errors, warnings) = self.tally();
-        let rules = self.rules.iter().flat_map(|file| file.problems.iter().map(|problem| (&*file.file, problem)));
-        let all = self.routes.iter().map(|problem| (&*self.file, problem)).chain(rules);
+        let others = self.others().flat_map(|file| file.problems.iter().map(|problem| (&*file.file, problem)));
+        let all = self.routes.iter().map(|problem| (&*self.file, problem)).chain(others);
         let problems = all.map(|(file, problem)| JsonProblem::new(file, problem)).collect();
         let rules = self.checked.as_ref().map(|(rules, verdict)| JsonRules::new(rules, verdict.as_ref()));
         serde_json::to_writer_pretty(&mut *out, &Json { file: &self.file, errors, warnings, problems, rules })?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::describe::Link;
+use super::super::describe::{Level, Link};
 use super::super::text::{mrkdwn_code, mrkdwn_link};
 use crate::clock::Timestamp;
 
@@ -18,6 +18,17 @@ pub(super) fn section(text: &str) -> Value {
     json!({ "type": "section", "text": mrkdwn_object(text) })
 }
 
+/// Red to blue by the worst severity that fires, green if none does.
+pub(super) fn color(worst: Option<Level>) -> &'static str {
+    match worst {
+        Some(Level::Critical) => "#D00000",
+        Some(Level::Error) => "#E8590C",
+        Some(Level::Warning) => "#F2C744",
+        Some(Level::Info) => "#439FE0",
+        None => "#2EB67D",
+    }
+}
+
 /// A time that Slack shows in the reader's own zone.
 pub(super) fn date(at: Timestamp) -> String {
     let utc = at.strftime("%Y-%m-%d %H:%M UTC");
@@ -28,8 +39,12 @@ pub(super) fn date(at: Timestamp) -> String {
 pub(super) fn codes<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, max: usize) -> String {
     let (mut out, mut left_out) = (String::new(), 0);
     for (name, value) in labels {
-        let code = mrkdwn_code(&format!("{name}={value}"), MAX_LABEL);
-        if left_out > 0 || out.len() + 1 + code.len() + 12 > max {
+        if left_out > 0 {
+            left_out += 1;
+            continue;
+        }
+        let code = mrkdwn_code(format_args!("{name}={value}"), MAX_LABEL);
+        if out.len() + 1 + code.len() + 12 > max {
             left_out += 1;
         } else {
             out.push_str(if out.is_empty() { "" } else { " " });

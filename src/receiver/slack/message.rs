@@ -8,8 +8,11 @@
 use serde_json::{Value, json};
 
 use super::super::describe::{self, Level, Link};
-use super::super::text::{self, count, human, mrkdwn, one_line};
-use super::blocks::{codes, date, join_links, mrkdwn_object, section};
+use super::super::digest::Summary;
+use super::super::markup;
+use super::super::text::{self, count, human, mrkdwn, mrkdwn_line, one_line};
+use super::blocks::{codes, color, date, join_links, mrkdwn_object, section};
+use super::digest;
 use crate::alert::Status;
 use crate::clock::Timestamp;
 use crate::notification::{Notification, Notified, Reason};
@@ -30,22 +33,53 @@ const MAX_OWN_LABELS: usize = 350;
 const MAX_OWN_SUMMARY: usize = 250;
 const MAX_DESCRIPTION: usize = 1500;
 const MAX_OWN_DESCRIPTION: usize = 300;
+/// A text of routes.yaml: so many sections of so many bytes at most, which is what the built-in one takes.
+const MAX_TEXT: (usize, usize) = (3, 2500);
+
+/// What routes.yaml says in its own words, rendered.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    /// In place of the headline.
+    pub(super) title: Option<String>,
+    /// In place of what stands below it: summary, labels, links and alerts. What the message does not show is still said.
+    pub(super) text: Option<String>,
+}
 
 /// The message for a notification that holds at least one alert.
-pub(super) fn message(notification: &Notification) -> Value {
-    let view = View::of(notification);
-    json!({
-        "text": view.notice(),
-        "blocks": view.top(),
-        "attachments": [{ "color": view.color(), "blocks": view.details() }],
-        "unfurl_links": false,
-        "unfurl_media": false,
-    })
+pub(super) fn message(notification: &Notification, texts: &Texts) -> Value {
+    match Summary::of(notification) {
+        Some(summary) => digest::message(notification, &summary),
+        None => View::of(notification, texts, None).message(),
+    }
+}
+
+/// A message that is kept up to date: the alerts of the notification are all that it shows.
+pub(super) fn kept_message(notification: &Notification, texts: &Texts, kept: &Kept) -> Value {
+    View::of(notification, texts, Some(kept)).message()
+}
+
+/// What a message that is kept up to date says beside its alerts.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// Alerts that are no longer known one by one.
+    pub(super) beyond: Beyond,
+    /// Why it is there, if it is not the first one of its group.
+    pub(super) note: Option<String>,
+}
+
+/// Alerts that are only counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Beyond {
+    pub(super) firing: usize,
+    pub(super) resolved: usize,
+    /// Of those that fire.
+    pub(super) worst: Option<Level>,
 }
 
 /// A notification, seen as one message.
 struct View<'a> {
     notification: &'a Notification,
+    texts: &'a Texts,
     /// Firing ones first, the worst of them first; then the resolved ones.
     alerts: Vec<&'a Notified>,
     firing: usize,
@@ -55,10 +89,12 @@ struct View<'a> {
     summary: &'a str,
     /// The links that the same alerts share.
     links: Vec<Link>,
+    /// Set if the message is kept up to date: it then says nothing that is only true now.
+    kept: Option<&'a Kept>,
 }
 
 impl<'a> View<'a> {
-    fn of(notification: &'a Notification) -> Self {
+    fn of(notification: &'a Notification, texts: &'a Texts, kept: Option<&'a Kept>) -> Self {
         let mut alerts: Vec<_> = notification.alerts.iter().collect();
         alerts.sort_by_key(|notified| {
             let alert = &notified.alert;
@@ -76,39 +112,32 @@ impl<'a> View<'a> {
             links.retain(|link| others.contains(link));
         }
         let labels = describe::common(all().map(|alert| &alert.labels));
-        Self { notification, alerts, firing, labels, summary, links }
+        Self { notification, texts, alerts, firing, labels, summary, links, kept }
     }
 
-    /// Red to blue by the worst severity that fires, green if none does.
+    fn message(&self) -> Value {
+        json!({
+            "text": self.notice(),
+            "blocks": self.top(),
+            "attachments": [{ "color": self.color(), "blocks": self.details() }],
+            "unfurl_links": false,
+            "unfurl_media": false,
+        })
+    }
+
+    fn beyond(&self) -> Beyond {
+        self.kept.map_or_else(Beyond::default, |kept| kept.beyond)
+    }
+
     fn color(&self) -> &'static str {
-        match self.alerts[..self.firing].iter().map(|notified| Level::of(notified.alert.severity())).max() {
-            Some(Level::Critical) => "#D00000",
-            Some(Level::Error) => "#E8590C",
-            Some(Level::Warning) => "#F2C744",
-            Some(Level::Info) => "#439FE0",
-            None => "#2EB67D",
-        }
+        let shown = self.alerts[..self.firing].iter().map(|notified| Level::of(notified.alert.severity()));
+        color(shown.chain(self.beyond().worst).max())
     }
 
     /// `[FIRING:2 · RESOLVED:1] HighErrorRate · still firing for 4h`, not yet escaped.
     fn headline(&self) -> String {
-        let resolved = self.alerts.len() - self.firing;
-        let state = match (self.firing, resolved) {
-            (firing, 0) => format!("[FIRING:{firing}]"),
-            (0, resolved) => format!("[RESOLVED:{resolved}]"),
-            (firing, resolved) => format!("[FIRING:{firing} · RESOLVED:{resolved}]"),
-        };
-        let mut names: Vec<String> = Vec::new();
-        for notified in &self.alerts {
-            let name = text::cut(&describe::name(&notified.alert), 80);
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-        let more = names.len().saturating_sub(2);
-        names.truncate(2);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        format!("{state} {}{more}{}", names.join(", "), self.manner())
+        let Beyond { firing, resolved, .. } = self.beyond();
+        format!("{}{}", describe::headline_beyond(self.notification, firing, resolved), self.manner())
     }
 
     /// What is special about a message whose firing alerts are all there for the same reason.
@@ -118,6 +147,7 @@ impl<'a> View<'a> {
         if all(Reason::Repeat) {
             let received_at = self.notification.received_at;
             let longest = firing.iter().filter_map(|notified| describe::lasted(&notified.alert, received_at)).max();
+            let longest = longest.filter(|_| self.kept.is_none());
             longest.map_or_else(|| " · still firing".to_owned(), |long| format!(" · still firing for {}", human(long)))
         } else if all(Reason::Refired) {
             " · fires again".to_owned()
@@ -134,11 +164,19 @@ impl<'a> View<'a> {
         let place = if place.is_empty() { String::new() } else { format!(" ({})", place.join(", ")) };
         let summary = self.alerts.first().map_or("", |worst| describe::summary(&worst.alert));
         let summary = if summary.is_empty() { String::new() } else { format!(": {summary}") };
-        let notice = mrkdwn(&one_line(&format!("{}{summary}{place}", self.headline())), 600);
-        match describe::fallback(self.notification) {
-            Some(fallback) => format!("{notice} · {}", mrkdwn(&fallback, MAX_FALLBACK)),
+        let notice = match &self.texts.title {
+            Some(title) => markup::cut(&one_line(title), 600),
+            None => mrkdwn_line(format_args!("{}{summary}{place}", self.headline()), 600),
+        };
+        match self.fallback() {
+            Some(fallback) => format!("{notice} · {fallback}"),
             None => notice,
         }
+    }
+
+    /// Whom it was meant for, if somebody else.
+    fn fallback(&self) -> Option<String> {
+        describe::fallback(self.notification, MAX_FALLBACK + 8).map(|fallback| mrkdwn(&fallback, MAX_FALLBACK))
     }
 
     /// The headline, and what leads on from it.
@@ -147,7 +185,7 @@ impl<'a> View<'a> {
         let silence = describe::silence(&self.notification.group, &describe::common(firing));
         let links = join_links(self.links.iter().chain(&silence), LINKS_BUDGET, text::MAX_URL + 50);
         let mut blocks = vec![section(&self.head())];
-        if !links.is_empty() {
+        if !links.is_empty() && self.texts.text.is_none() {
             blocks.push(section(&links));
         }
         blocks
@@ -155,10 +193,13 @@ impl<'a> View<'a> {
 
     /// What and where, for all alerts of the message.
     fn head(&self) -> String {
-        let mut lines = vec![format!("*{}*", mrkdwn(&self.headline(), MAX_HEADLINE))];
-        lines.extend(describe::fallback(self.notification).map(|fallback| mrkdwn(&fallback, MAX_FALLBACK)));
+        let mut lines = vec![self.title()];
+        lines.extend(self.fallback());
+        if self.texts.text.is_some() {
+            return lines.join("\n");
+        }
         if !self.summary.is_empty() {
-            lines.push(mrkdwn(&one_line(self.summary), MAX_SUMMARY));
+            lines.push(mrkdwn_line(self.summary, MAX_SUMMARY));
         }
         let mut severities: Vec<_> = self.alerts.iter().map(|notified| notified.alert.severity()).collect();
         severities.dedup();
@@ -169,7 +210,7 @@ impl<'a> View<'a> {
         let (first, rest): (Vec<_>, Vec<_>) =
             self.labels.iter().copied().partition(|(name, value)| group.get(name) == *value);
         let labels = codes(first.into_iter().chain(rest).filter(|(name, _)| !is_said(name)), MAX_LABELS);
-        let severity = mrkdwn(&one_line(&severities.join(", ")), 100);
+        let severity = mrkdwn_line(severities.join(", "), 100);
         let line: Vec<_> = [severity, labels].into_iter().filter(|part| !part.is_empty()).collect();
         if !line.is_empty() {
             lines.push(line.join(" · "));
@@ -177,8 +218,23 @@ impl<'a> View<'a> {
         lines.join("\n")
     }
 
+    /// The first line, in bold unless somebody has chosen what of it is.
+    fn title(&self) -> String {
+        match &self.texts.title {
+            Some(title) if title.contains('*') => markup::cut(&one_line(title), MAX_HEADLINE),
+            Some(title) => format!("*{}*", markup::cut(&one_line(title), MAX_HEADLINE)),
+            None => format!("*{}*", mrkdwn(&self.headline(), MAX_HEADLINE)),
+        }
+    }
+
     /// The alerts, and what of them is not shown.
     fn details(&self) -> Vec<Value> {
+        if let Some(text) = &self.texts.text {
+            // Which alerts a text of routes.yaml shows is its own business; the rest of the notes is not.
+            let (count, bytes) = MAX_TEXT;
+            let blocks = markup::pieces(text, bytes, count).iter().map(|piece| section(piece)).collect();
+            return with_notes(blocks, &self.notes(self.alerts.len()));
+        }
         let (mut blocks, mut used, mut shown) = (Vec::new(), 0, 0);
         for notified in self.alerts.iter().take(MAX_SHOWN) {
             let text = self.alert(notified);
@@ -189,11 +245,7 @@ impl<'a> View<'a> {
             shown += 1;
             blocks.push(section(&text));
         }
-        let notes = self.notes(shown);
-        if !notes.is_empty() {
-            blocks.push(json!({ "type": "context", "elements": [mrkdwn_object(&notes.join("\n"))] }));
-        }
-        blocks
+        with_notes(blocks, &self.notes(shown))
     }
 
     /// One alert: its state, what tells it from the others, and what only it has to say.
@@ -201,11 +253,11 @@ impl<'a> View<'a> {
         let alert = &notified.alert;
         let alone = self.alerts.len() == 1;
         let own = alert.labels.iter().filter(|pair| self.labels.binary_search(pair).is_err());
-        let mut lines = vec![state(notified, self.notification.received_at)];
+        let mut lines = vec![state(notified, self.notification.received_at, self.kept.is_some())];
         lines.push(codes(own, MAX_OWN_LABELS));
         let summary = describe::summary(alert);
         if summary != self.summary {
-            lines.push(mrkdwn(&one_line(summary), MAX_OWN_SUMMARY));
+            lines.push(mrkdwn_line(summary, MAX_OWN_SUMMARY));
         }
         let description = text::clean(alert.annotations.get("description"));
         // That of a resolved alert tells the value with which it last fired: misleading.
@@ -222,14 +274,16 @@ impl<'a> View<'a> {
     /// What the message does not show, so that nobody takes it for all there is.
     fn notes(&self, shown: usize) -> Vec<String> {
         let mut notes = Vec::new();
-        let (firing, resolved) = (self.firing.saturating_sub(shown), self.alerts.len() - self.firing.max(shown));
+        let beyond = self.beyond();
+        let firing = self.firing.saturating_sub(shown) + beyond.firing;
+        let resolved = self.alerts.len() - self.firing.max(shown) + beyond.resolved;
         match (firing, resolved) {
             (0, 0) => {}
             (firing, 0) => notes.push(format!("and {firing} more firing")),
             (0, resolved) => notes.push(format!("and {resolved} more resolved")),
             (firing, resolved) => notes.push(format!("and {firing} more firing, {resolved} more resolved")),
         }
-        match (self.notification.others_firing, self.firing) {
+        match (self.notification.others_firing, self.firing + beyond.firing) {
             (0, _) => {}
             (others, 0) => notes.push(format!("{others} more of this group still fire")),
             (others, _) => notes.push(format!("{others} more of this group were already firing")),
@@ -238,8 +292,16 @@ impl<'a> View<'a> {
         if truncated > 0 {
             notes.push(format!("Alertmanager left out {} (max_alerts)", count(truncated, "alert")));
         }
+        notes.extend(self.kept.and_then(|kept| kept.note.clone()));
         notes
     }
+}
+
+fn with_notes(mut blocks: Vec<Value>, notes: &[String]) -> Vec<Value> {
+    if !notes.is_empty() {
+        blocks.push(json!({ "type": "context", "elements": [mrkdwn_object(&notes.join("\n"))] }));
+    }
+    blocks
 }
 
 /// The headline and the severity say these already.
@@ -247,8 +309,8 @@ fn is_said(label: &str) -> bool {
     matches!(label, "alertname" | "severity")
 }
 
-/// Since when it fires, or until when it did.
-fn state(notified: &Notified, received_at: Timestamp) -> String {
+/// Since when it fires, or until when it did. How long it has been firing is left out of what is read later (`kept`).
+fn state(notified: &Notified, received_at: Timestamp, kept: bool) -> String {
     let alert = &notified.alert;
     let firing = match notified.reason {
         Reason::Repeat => "*Still firing*",
@@ -259,6 +321,7 @@ fn state(notified: &Notified, received_at: Timestamp) -> String {
     match (alert.ends_at, alert.starts_at, lasted) {
         (Some(ends_at), _, Some(lasted)) => format!("*Resolved* {} after {lasted}", date(ends_at)),
         (Some(ends_at), _, None) => format!("*Resolved* {}", date(ends_at)),
+        (None, Some(starts_at), _) if kept => format!("{firing} since {}", date(starts_at)),
         (None, Some(starts_at), Some(lasted)) => format!("{firing} since {} ({lasted})", date(starts_at)),
         (None, ..) => format!("{firing} seen {}", date(received_at)),
     }

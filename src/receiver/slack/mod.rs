@@ -1,24 +1,60 @@
-//! Slack, through an incoming webhook.
+//! Slack, through an incoming webhook or with the token of an app.
 //!
 //! The webhook answers a success with `ok` as plain text and a failure with a word as plain text
 //! (docs.slack.dev/messaging/sending-messages-using-incoming-webhooks). It tells no message id, so a message cannot be
-//! changed later: a resolve is a new message.
+//! changed later: a resolve is a new message. With a token, the message of a group is kept up to date: [`token`].
 
 mod blocks;
+mod digest;
 mod message;
+mod receipt;
 #[cfg(test)]
 mod tests;
+mod thread;
+pub mod token;
+#[cfg(test)]
+mod token_tests;
+mod words;
 
 use secrecy::SecretString;
 
+use super::custom::{self, Custom};
 use super::{Answer, EncodeError, FailureClass, Method, Outgoing, Receiver, Verdict, describe, judge};
 use crate::notification::{Granularity, Notification};
 
-/// Slack, by an incoming webhook.
+/// Slack.
 #[derive(Debug)]
-pub struct Slack {
-    /// The incoming webhook; its path is the token.
-    pub webhook_url: SecretString,
+pub enum Slack {
+    /// By an incoming webhook.
+    Webhook {
+        /// Its address; the path is the token.
+        webhook_url: SecretString,
+        /// What routes.yaml says in its own words.
+        templates: Templates,
+    },
+    /// By the Web API.
+    App(token::App),
+}
+
+/// Texts of routes.yaml, in mrkdwn. A digest has the built-in text in any case.
+#[derive(Debug, Default)]
+pub struct Templates {
+    /// In place of the headline.
+    pub title: Custom,
+    /// In place of what stands below it.
+    pub text: Custom,
+}
+
+impl Templates {
+    /// What they say of a notification; why one of them cannot goes into `failed`.
+    fn render(&self, notification: &Notification, failed: &mut Option<String>) -> message::Texts {
+        if notification.digest.is_some() {
+            return message::Texts::default();
+        }
+        let title = custom::render(&self.title, notification, failed);
+        let text = custom::render(&self.text, notification, failed);
+        message::Texts { title, text }
+    }
 }
 
 impl Receiver for Slack {
@@ -31,22 +67,36 @@ impl Receiver for Slack {
     }
 
     fn encode(&self, notification: &Notification) -> Result<Outgoing, EncodeError> {
-        describe::some_alert(notification)?;
-        let body = message::message(notification);
-        Ok(Outgoing::json("post", Method::Post, self.webhook_url.clone(), &body))
+        match self {
+            Self::Webhook { webhook_url, templates } => {
+                describe::some_alert(notification)?;
+                let mut template_error = None;
+                let body = message::message(notification, &templates.render(notification, &mut template_error));
+                let outgoing = Outgoing::json("post", Method::Post, webhook_url.clone(), &body);
+                Ok(Outgoing { template_error, ..outgoing })
+            }
+            Self::App(app) => app.encode(notification),
+        }
     }
 
-    fn judge(&self, _notification: &Notification, answer: &Answer) -> Verdict {
-        let body = String::from_utf8_lossy(&answer.body);
-        let word = body.trim();
-        let detail = judge::detail(answer, None, &[&self.webhook_url]);
-        match (answer.status, class_of(word)) {
-            (200, _) if word == "ok" => Verdict::Delivered { receipt: None },
-            // In trouble or too fast, whatever it says.
-            (408 | 425 | 429 | 500..=599, _) | (_, None) => judge::by_foreign_status(answer, detail),
-            (_, Some(FailureClass::Unavailable)) => judge::retry(answer, FailureClass::Unavailable, detail),
-            (_, Some(class)) => judge::reject(class, detail),
+    fn judge(&self, notification: &Notification, answer: &Answer) -> Verdict {
+        match self {
+            Self::Webhook { webhook_url, .. } => judge_webhook(answer, webhook_url),
+            Self::App(app) => app.judge(notification, answer),
         }
+    }
+}
+
+fn judge_webhook(answer: &Answer, webhook_url: &SecretString) -> Verdict {
+    let body = String::from_utf8_lossy(&answer.body);
+    let word = body.trim();
+    let detail = judge::detail(answer, None, &[webhook_url]);
+    match (answer.status, class_of(word)) {
+        (200, _) if word == "ok" => Verdict::Delivered { receipt: None },
+        // In trouble or too fast, whatever it says.
+        (408 | 425 | 429 | 500..=599, _) | (_, None) => judge::by_foreign_status(answer, detail),
+        (_, Some(FailureClass::Unavailable)) => judge::retry(answer, FailureClass::Unavailable, detail),
+        (_, Some(class)) => judge::reject(class, detail),
     }
 }
 
@@ -83,7 +133,10 @@ mod judge_tests {
     #[test]
     fn answers() {
         use FailureClass::{NotFound, RateLimited, Refused, Timeout, Unauthorized, Unavailable, Unexpected};
-        let slack = Slack { webhook_url: "https://hooks.example/services/T0/B0/x".into() };
+        let slack = Slack::Webhook {
+            webhook_url: "https://hooks.example/services/T0/B0/x".into(),
+            templates: Templates::default(),
+        };
         for (status, body, expected) in [
             (200, "ok", None),
             (200, "ok\n", None),

@@ -1,9 +1,18 @@
 use serde_json::Value;
 
-use super::message::message;
+use std::sync::Arc;
+
+use super::Templates;
+use super::message::Texts;
 use crate::notification::{Notification, Reason};
+use crate::receiver::custom::{Custom, Render};
 use crate::receiver::fixture;
 use crate::standin::slack::plain_text;
+use crate::template::{Escape, Template};
+
+fn message(notification: &Notification) -> Value {
+    super::message::message(notification, &Texts::default())
+}
 
 /// The message as a person reads it.
 fn shown(notification: &Notification) -> String {
@@ -66,6 +75,24 @@ fn a_fallback_says_for_whom_and_why() {
 }
 
 #[test]
+fn a_digest() {
+    insta::assert_snapshot!(shown(&fixture::storm()));
+    let of_a_fallback = shown(&fixture::as_fallback(fixture::storm()));
+    assert!(of_a_fallback.contains("Fallback for oncall: HTTP 503"), "{of_a_fallback}");
+}
+
+#[test]
+fn what_a_digest_does_not_show_is_counted() {
+    let alerts =
+        (0..500).map(|n| fixture::alert(&[("alertname", &format!("Alert{n:03}")), ("n", &n.to_string())], &[]));
+    let mut many = fixture::as_digest(fixture::of(fixture::group(), alerts.collect(), fixture::storm().received_at));
+    many.alerts[499].alert = fixture::resolved(many.alerts[499].alert.clone());
+    let text = shown(&many);
+    assert!(text.contains("Alert019") && !text.contains("Alert020"), "{text}");
+    assert!(text.contains("and 480 more kinds: 480 alerts, 479 firing"), "{text}");
+}
+
+#[test]
 fn what_is_not_shown_is_counted() {
     let (_, mut many) = fixture::hostile().into_iter().find(|(name, _)| *name == "many").unwrap();
     many.others_firing = 3;
@@ -83,9 +110,12 @@ fn what_is_not_shown_is_counted() {
 #[test]
 fn all_texts_stay_below_what_slack_takes() {
     for (name, notification) in fixture::hostile() {
-        let message = message(&fixture::as_fallback(notification));
+        let message = self::message(&fixture::as_fallback(notification.clone()));
         let sum = text_sum(&message["blocks"]) + text_sum(&message["attachments"]);
         assert!(sum < 9000, "{name}: {sum}");
+        let message = self::message(&fixture::as_digest(fixture::as_hostile_fallback(notification)));
+        let sum = text_sum(&message["blocks"]) + text_sum(&message["attachments"]);
+        assert!(sum < 9000, "{name}, as a digest: {sum}");
     }
 }
 
@@ -102,4 +132,50 @@ fn the_colour_is_the_worst_that_fires() {
         assert_eq!(message(&notification)["attachments"][0]["color"], expected);
     }
     assert_eq!(message(&fixture::single_resolved())["attachments"][0]["color"], "#2EB67D");
+}
+
+/// A message with these templates.
+fn custom(title: &str, text: &str, notification: &Notification) -> Value {
+    let template = |key, source: &str| -> Custom {
+        (!source.is_empty())
+            .then(|| Arc::new(Template::compile(key, source, Escape::Mrkdwn).unwrap()) as Arc<dyn Render>)
+    };
+    let templates = Templates { title: template("title", title), text: template("text", text) };
+    let mut failed = None;
+    let texts = templates.render(notification, &mut failed);
+    assert_eq!(failed, None);
+    super::message::message(notification, &texts)
+}
+
+#[test]
+fn texts_of_routes_yaml_take_their_places() {
+    let title = "{{ commonLabels.service }} & <https://x.example|more>";
+    let text = "{% for alert in alerts %}*{{ alert.labels.instance }}* {{ alert.summary }}\n{% endfor %}";
+    let single = fixture::single();
+    let shown = |title, text, notification| plain_text(&custom(title, text, notification));
+    insta::assert_snapshot!(shown(title, text, &single));
+    // What must be seen is there whatever they say.
+    let mut fallback = fixture::as_fallback(fixture::captured("0.25-04-truncated-max_alerts-2-firing"));
+    fallback.others_firing = 2;
+    insta::assert_snapshot!(shown(title, text, &fallback));
+    // One of them alone leaves the rest as it is.
+    let plain = message(&single);
+    assert_eq!(custom(title, "", &single)["attachments"], plain["attachments"]);
+    assert_eq!(custom("", text, &single)["text"], plain["text"]);
+}
+
+#[test]
+fn texts_of_routes_yaml_stay_within_the_limits() {
+    for (name, notification) in fixture::hostile() {
+        let title = "{% for alert in alerts %}{{ alert.labels.alertname }} <{{ alert.generatorURL }}|x> {% endfor %}.";
+        let text =
+            format!("{title}\n{{% for alert in alerts %}}{{{{ alert.labels }}}}{{{{ alert.summary }}}}{{% endfor %}}");
+        let message = custom(title, &text, &notification);
+        assert!(text_sum(&message) <= 9500, "{name}: {}", text_sum(&message));
+        for attachment in [&message["blocks"], &message["attachments"][0]["blocks"]] {
+            for block in attachment.as_array().unwrap() {
+                assert!(block["text"]["text"].as_str().is_none_or(|text| text.len() <= 3000), "{name}");
+            }
+        }
+    }
 }

@@ -45,15 +45,15 @@ pub(in crate::store) async fn what_waits_for_a_departed_receiver_goes_to_its_fal
     store.accept(intake("g", many(100, 100 + LIMIT - 1), &["oncall"], 200)).await.unwrap();
     assert!(store.accept(intake("g", many(200, 201), &["oncall"], 200)).await.is_err());
     // In a day it is forgotten, but not while anything waits for it.
-    store.prune(at(131 + 86_400)).await.unwrap();
+    store.prune(at(131 + 86_400), RETENTION).await.unwrap();
     assert_eq!(take_over(store, &ALL[1..], 86_600).await, [gone("oncall", "slack", [LIMIT - 1, 0, 0])]);
-    store.prune(at(130 + 86_400)).await.unwrap();
+    store.prune(at(130 + 86_400), RETENTION).await.unwrap();
     assert_eq!(take_over(store, &ALL[1..], 86_600).await, [gone("oncall", "slack", [0; 3])]);
     // A clock that is set back does not make that day longer.
     store.clock_set_back(Duration::from_secs(110), at(20)).await.unwrap();
-    store.prune(at(20 + 86_400)).await.unwrap();
+    store.prune(at(20 + 86_400), RETENTION).await.unwrap();
     assert_eq!(take_over(store, &ALL[1..], 86_600).await.len(), 1);
-    store.prune(at(21 + 86_400)).await.unwrap();
+    store.prune(at(21 + 86_400), RETENTION).await.unwrap();
     assert_eq!(take_over(store, &ALL[1..], 86_600).await, []);
 }
 

@@ -207,7 +207,19 @@ impl<'a> Plan<'a> {
     ) -> Result<i64, StoreError> {
         let (content, now) = (self.content(alerts, receiver.others_firing)?, self.body.intake.now);
         let has_fallback = receiver.target.has_fallback;
-        tx.enqueue(&New { lane, received_at: now, since: now, content: &content, has_fallback, fallback_for: None })
+        let critical = alerts.iter().any(|(index, _)| self.body.alert(*index).is_critical());
+        let traceparent = self.body.intake.traceparent.as_ref();
+        let new = New {
+            lane,
+            received_at: now,
+            since: now,
+            content: &content,
+            has_fallback,
+            critical,
+            fallback_for: None,
+            traceparent,
+        };
+        tx.enqueue(&new)
     }
 
     /// A held copy is only ever sent as `refired`, so that is what its content says from the beginning.
@@ -219,8 +231,8 @@ impl<'a> Plan<'a> {
             .conn
             .prepare_cached(
                 "INSERT INTO delivery (lane, receiver, state, received_at, since, due_at, content, fingerprint, starts_at,
-                     fallback)
-                 VALUES (?1, ?2, 'held', ?3, ?3, ?4, ?5, ?6, ?7, ?8)
+                     fallback, critical, urgent, traceparent)
+                 VALUES (?1, ?2, 'held', ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)
                  ON CONFLICT (fingerprint, receiver) WHERE state = 'held' DO NOTHING",
             )?
             .execute(params![
@@ -232,6 +244,8 @@ impl<'a> Plan<'a> {
                 alert.fingerprint.0.cast_signed(),
                 alert.starts_at.map(Timestamp::as_microsecond),
                 receiver.target.has_fallback.then_some("open"),
+                alert.is_critical(),
+                self.body.intake.traceparent.as_ref().map(|parent| &parent.0),
             ])?;
         tx.counts.waiting += held as u64;
         tx.counts.held += held as u64;

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use super::departed;
 use super::open;
-use super::tx::{End, Fact, Tx, fingerprint};
+use super::tx::{End, Fact, Tx, fingerprint, tally};
 use crate::clock::Timestamp;
-use crate::store::StoreError;
+use crate::store::{Pruned, StoreError};
 
 const HOUR: i64 = 3600 * 1_000_000;
-/// Delivered rows are history for a day.
-const KEEP_DELIVERED: i64 = 24 * HOUR;
+/// Who was told in another's place is of use for a day.
+const KEEP_STOOD_IN: i64 = 24 * HOUR;
 /// Alertmanager itself forgets an ended alert after 120 h (`--data.retention`), so no copy of it comes later.
 const KEEP_RESOLVED: i64 = 120 * HOUR;
 /// An alert of which nobody has heard for so long does not fire any more, whatever became of its resolve.
@@ -23,45 +23,108 @@ const KEEP_RECEIPT: i64 = KEEP_FIRING;
 const LEASE_LEFT: i64 = 120 * 1_000_000;
 /// How many rows of a kind one call removes at most.
 const CHUNK: i64 = 1000;
+const CHUNK_ROWS: usize = 1000;
+/// Free pages that are kept for what comes next: 1 MiB.
+const SPARE_PAGES: i64 = 256;
+/// How many pages one call gives back to the file system at most: each may have to be copied. 2 MiB.
+const PAGES_AT_ONCE: i64 = 512;
 
-/// Removes what is no longer needed; returns how many rows.
-pub(super) fn prune(tx: &mut Tx<'_>, now: Timestamp) -> Result<usize, StoreError> {
+/// Removes what is no longer needed, and gives back the room.
+pub(super) fn prune(tx: &mut Tx<'_>, now: Timestamp, retention: Duration) -> Result<Pruned, StoreError> {
     departed::forget(tx, now)?;
     let now = now.as_microsecond();
-    let mut removed = prune_history(tx, now - KEEP_DELIVERED)?;
-    removed += prune_dedup(
+    let mut pruned = Pruned::default();
+    prune_stood_in(tx, now - KEEP_STOOD_IN)?;
+    prune_history(tx, now.saturating_sub(micros(retention)), &mut pruned)?;
+    prune_states(tx, now, &mut pruned)?;
+    give_back_pages(tx, &mut pruned)?;
+    Ok(pruned)
+}
+
+/// The memory of what was told, and receipts.
+fn prune_states(tx: &mut Tx<'_>, now: i64, pruned: &mut Pruned) -> Result<(), StoreError> {
+    let resolved = prune_dedup(
         tx,
         "DELETE FROM dedup WHERE (fingerprint, receiver) IN (
              SELECT fingerprint, receiver FROM dedup INDEXED BY dedup_resolved
              WHERE ends_at IS NOT NULL AND notified_at < ?1 LIMIT ?2) RETURNING fingerprint",
         now - KEEP_RESOLVED,
     )?;
-    removed += prune_dedup(
+    let firing = prune_dedup(
         tx,
         "DELETE FROM dedup WHERE (fingerprint, receiver) IN (
              SELECT fingerprint, receiver FROM dedup INDEXED BY dedup_firing
              WHERE ends_at IS NULL AND notified_at < ?1 LIMIT ?2) RETURNING fingerprint",
         now - KEEP_FIRING,
     )?;
-    removed += prune_receipts(tx, now - KEEP_RECEIPT)?;
-    Ok(removed)
+    for removed in [resolved, firing, prune_receipts(tx, now - KEEP_RECEIPT)?] {
+        pruned.rows += removed;
+        pruned.more |= removed >= CHUNK_ROWS;
+    }
+    Ok(())
 }
 
-fn prune_history(tx: &Tx<'_>, before: i64) -> Result<usize, StoreError> {
-    let lanes: Vec<i64> = tx
-        .conn
-        .prepare_cached(
-            "DELETE FROM delivery WHERE id IN (
-                 SELECT id FROM delivery INDEXED BY delivery_history
-                 WHERE state = 'delivered' AND ended_at < ?1 ORDER BY ended_at LIMIT ?2) RETURNING lane",
-        )?
-        .query_map(params![before, CHUNK], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let mut removed = lanes.len();
-    for lane in lanes {
-        removed += usize::from(tx.remove_lane_if_empty(lane)?);
+/// Deliveries that ended before a moment: delivered ones, and dead letters.
+fn prune_history(tx: &Tx<'_>, before: i64, pruned: &mut Pruned) -> Result<(), StoreError> {
+    for delete in [
+        "DELETE FROM delivery WHERE id IN (
+             SELECT id FROM delivery INDEXED BY delivery_history
+             WHERE state = 'delivered' AND ended_at < ?1 ORDER BY ended_at LIMIT ?2) RETURNING lane, NULL",
+        "DELETE FROM delivery WHERE id IN (
+             SELECT id FROM delivery INDEXED BY delivery_dead_history
+             WHERE state = 'dead' AND ended_at < ?1 ORDER BY ended_at LIMIT ?2)
+             RETURNING lane, CASE WHEN discarded_at IS NULL THEN receiver END",
+    ] {
+        let removed: Vec<(i64, Option<String>)> = tx
+            .conn
+            .prepare_cached(delete)?
+            .query_map(params![before, CHUNK], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        pruned.rows += removed.len();
+        pruned.more |= removed.len() >= CHUNK_ROWS;
+        for (lane, dead) in removed {
+            pruned.rows += usize::from(tx.remove_lane_if_empty(lane)?);
+            if let Some(receiver) = dead {
+                tally(&mut pruned.dead, &receiver, 1);
+            }
+        }
     }
-    Ok(removed)
+    Ok(())
+}
+
+/// What a delivery that ended before a moment told in another's place. Those that wait are found again and again; they are
+/// few for as long as anything is delivered.
+fn prune_stood_in(tx: &Tx<'_>, before: i64) -> Result<(), StoreError> {
+    tx.conn
+        .prepare_cached(
+            "DELETE FROM stood_in WHERE (fingerprint, meant_for, told) IN (
+                 SELECT old.fingerprint, old.meant_for, old.told FROM stood_in AS old INDEXED BY stood_in_at
+                 JOIN delivery ON delivery.id = old.delivery
+                 WHERE old.at < ?1 AND delivery.state = 'delivered' AND delivery.ended_at < ?1 LIMIT ?2)",
+        )?
+        .execute(params![before, CHUNK])?;
+    Ok(())
+}
+
+/// Gives pages at the end of the file back to the file system. It shrinks at the next checkpoint.
+fn give_back_pages(tx: &Tx<'_>, pruned: &mut Pruned) -> Result<(), StoreError> {
+    let free: i64 = tx.conn.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    let pages = (free - SPARE_PAGES).min(PAGES_AT_ONCE);
+    if pages <= 0 || !open::vacuums_in_steps(tx.conn)? {
+        return Ok(());
+    }
+    // A page a row: it has to be read to its end.
+    let mut statement = tx.conn.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {
+        pruned.pages += 1;
+    }
+    pruned.more |= pages == PAGES_AT_ONCE;
+    Ok(())
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn prune_dedup(tx: &mut Tx<'_>, delete: &str, before: i64) -> Result<usize, StoreError> {
@@ -155,13 +218,15 @@ pub(super) fn bury(tx: &mut Tx<'_>, receiver: &str, now: Timestamp) -> Result<u6
     for (state, select) in [
         (
             "queued",
-            "SELECT id FROM delivery INDEXED BY delivery_queued WHERE receiver = ?1 AND state = 'queued' LIMIT ?2",
+            "SELECT id FROM delivery INDEXED BY delivery_queued WHERE receiver = ?1 AND state = 'queued' AND digest IS NULL
+             LIMIT ?2",
         ),
         ("held", "SELECT id FROM delivery INDEXED BY delivery_held WHERE receiver = ?1 AND state = 'held' LIMIT ?2"),
         (
             "ready",
             "SELECT id FROM delivery INDEXED BY delivery_due
-             WHERE receiver = ?1 AND state = 'ready' AND lease_until IS NULL LIMIT ?2",
+             WHERE receiver = ?1 AND state = 'ready' AND lease_until IS NULL AND digest IS NULL AND carries IS NULL
+             LIMIT ?2",
         ),
     ] {
         let ids: Vec<i64> = tx

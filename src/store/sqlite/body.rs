@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::alert::Alert;
+use crate::alert::{Alert, Labels};
 use crate::clock::to_micros;
 use crate::notification::{Granularity, Lane, ReceiverName, Target};
 use crate::store::codec::{self, Piece};
-use crate::store::{Intake, StoreError};
+use crate::store::{Intake, Routed, StoreError};
 
 /// A body with its alerts encoded, which need not be done inside the transaction.
 pub(super) struct Body {
@@ -33,8 +33,14 @@ impl Body {
             Arc::make_mut(&mut intake.targets).insert(name, target);
         }
         let group = codec::encode_group(&intake.group).map_err(not_encoded)?;
-        let alerts = intake.alerts.iter().map(|routed| codec::encode_alert(&routed.alert));
-        Ok(Self { group, alerts: alerts.collect::<Result<_, _>>().map_err(not_encoded)?, intake })
+        let mut alerts = Vec::with_capacity(intake.alerts.len());
+        for Routed { alert, .. } in &mut intake.alerts {
+            alerts.push(codec::encode_alert(alert).map_err(not_encoded)?);
+            // What explains it is written down, and decides nothing: a large body need not be there twice.
+            alert.annotations = Labels::default();
+            alert.generator_url = String::new();
+        }
+        Ok(Self { intake, group, alerts })
     }
 
     /// How much work it is, in alerts.

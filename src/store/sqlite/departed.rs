@@ -12,6 +12,7 @@ use std::collections::HashSet;
 
 use rusqlite::{OptionalExtension, params};
 
+use super::digest;
 use super::fallback::{self, AT_ONCE, Missed, Telling};
 use super::tx::{End, Fact, Held, Tx, held};
 use crate::clock::Timestamp;
@@ -82,8 +83,9 @@ fn note(tx: &Tx<'_>, Listed { target, fallback }: &Listed) -> Result<(), StoreEr
         for (index, those) in [
             ("delivery_queued", "state = 'queued'"),
             ("delivery_held", "state = 'held'"),
-            ("delivery_due", "state = 'ready' AND lease_until IS NULL"),
-            ("delivery_leased", "lease_until IS NOT NULL"),
+            ("delivery_due", "state = 'ready' AND lease_until IS NULL AND digest IS NULL AND carries IS NULL"),
+            ("delivery_leased", "lease_until IS NOT NULL AND carries IS NULL"),
+            ("delivery_carried", digest::CARRIED_FOR),
         ] {
             let update = format!(
                 "UPDATE delivery INDEXED BY {index} SET fallback = 'open'
@@ -133,6 +135,10 @@ pub(super) fn clear(tx: &mut Tx<'_>, gone: &Gone, now: Timestamp) -> Result<Opti
              WHERE receiver = ?1 AND lease_until <= ?2",
         )?
         .execute(params![receiver, now.as_microsecond()])?;
+    // What a digest carries is told one by one, as each of them would have been.
+    if digest::dissolve(tx, receiver)? > 0 {
+        return Ok(Some(cleared));
+    }
     for row in held_copies(tx, receiver)? {
         left -= 1;
         let telling = match &gone.heir {
@@ -163,7 +169,7 @@ pub(super) fn clear(tx: &mut Tx<'_>, gone: &Gone, now: Timestamp) -> Result<Opti
 
 fn held_copies(tx: &Tx<'_>, receiver: &str) -> Result<Vec<Held>, StoreError> {
     let mut statement = tx.conn.prepare_cached(
-        "SELECT id, lane, receiver, fingerprint, starts_at, fallback_for IS NOT NULL
+        "SELECT id, lane, receiver, fingerprint, starts_at, fallback_for IS NOT NULL, critical
          FROM delivery INDEXED BY delivery_held WHERE receiver = ?1 AND state = 'held' ORDER BY id LIMIT ?2",
     )?;
     Ok(statement.query_map(params![receiver, AT_ONCE], held)?.collect::<Result<_, _>>()?)
@@ -200,8 +206,9 @@ fn hold_for(tx: &mut Tx<'_>, row: &Held, to: &Target, why: &str) -> Result<Telli
     tx.conn
         .prepare_cached(
             "INSERT INTO delivery (lane, receiver, state, received_at, since, due_at, content, fingerprint, starts_at,
-                 fallback, fallback_for, fallback_why)
-             SELECT ?2, ?3, state, received_at, since, due_at, content, fingerprint, starts_at, ?4, ?5, ?6
+                 fallback, fallback_for, fallback_why, critical, urgent, traceparent)
+             SELECT ?2, ?3, state, received_at, since, due_at, content, fingerprint, starts_at, ?4, ?5, ?6, critical,
+                 critical, traceparent
              FROM delivery WHERE id = ?1",
         )?
         .execute(params![
@@ -228,7 +235,8 @@ struct First {
 fn first_of_lanes(tx: &Tx<'_>, receiver: &str, limit: u32) -> Result<Vec<First>, StoreError> {
     let mut statement = tx.conn.prepare_cached(
         "SELECT id, lane, fallback IS 'sent' FROM delivery INDEXED BY delivery_due
-         WHERE receiver = ?1 AND state = 'ready' AND lease_until IS NULL ORDER BY id LIMIT ?2",
+         WHERE receiver = ?1 AND state = 'ready' AND lease_until IS NULL AND digest IS NULL AND carries IS NULL
+         ORDER BY id LIMIT ?2",
     )?;
     let found = statement.query_map(params![receiver, limit], |row| {
         Ok(First { id: row.get(0)?, lane: row.get(1)?, is_sent: row.get(2)? })
@@ -262,7 +270,9 @@ pub(super) fn forget(tx: &Tx<'_>, now: Timestamp) -> Result<(), StoreError> {
              AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_leased
                  WHERE receiver = name AND lease_until IS NOT NULL)
              AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_due
-                 WHERE receiver = name AND state = 'ready' AND lease_until IS NULL)
+                 WHERE receiver = name AND state = 'ready' AND lease_until IS NULL AND digest IS NULL AND carries IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_digests
+                 WHERE receiver = name AND carries IS NOT NULL AND ended_at IS NULL)
              AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_queued
                  WHERE receiver = name AND state = 'queued')
              AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_held

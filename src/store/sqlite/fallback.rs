@@ -3,13 +3,15 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use super::traceparent;
 use super::tx::{Fact, New, Tx, bytes, optional_time, time};
 use crate::alert::{Alert, Fingerprint, Group, Status};
 use crate::clock::Timestamp;
 use crate::dedup::Known;
 use crate::dedup::fallback::{self as table, Heard, StoodIn};
-use crate::notification::{DeliveryId, Granularity, Lane, Notified, Reason, Target};
+use crate::notification::{DeliveryId, Granularity, Lane, Notified, Reason, Target, TraceParent};
 use crate::store::codec::{self, Content};
+use crate::store::outbox::EventKind;
 use crate::store::{Fallback, FellBack, Overdue, StoreError};
 
 /// How many deliveries one transaction takes at most, so that it stays short.
@@ -32,6 +34,7 @@ pub(super) struct Row {
     is_sent: bool,
     /// Whom it was meant for in the first place and why that one did not get it, if it is itself a fallback.
     fallback_for: Option<(String, String)>,
+    traceparent: Option<TraceParent>,
 }
 
 /// What the fallback is told of one alert.
@@ -66,6 +69,10 @@ pub(super) fn tell(tx: &mut Tx<'_>, id: i64, missed: &Missed<'_>) -> Result<Tell
         }
     };
     let state = if telling == Telling::Told { "sent" } else { "silent" };
+    if telling == Telling::Told {
+        let note = format!("{}: {}", missed.fallback.to.name, missed.why);
+        tx.note(id, EventKind::FellBack, Some(&note), missed.now)?;
+    }
     tx.conn.prepare_cached("UPDATE delivery SET fallback = ?2 WHERE id = ?1")?.execute(params![id, state])?;
     Ok(telling)
 }
@@ -73,7 +80,7 @@ pub(super) fn tell(tx: &mut Tx<'_>, id: i64, missed: &Missed<'_>) -> Result<Tell
 /// The delivery, if it is there.
 pub(super) fn read(tx: &Tx<'_>, id: i64) -> Result<Option<Row>, StoreError> {
     let mut statement = tx.conn.prepare_cached(
-        "SELECT receiver, received_at, content, fallback IS 'sent', fallback_for, fallback_why
+        "SELECT receiver, received_at, content, fallback IS 'sent', fallback_for, fallback_why, traceparent
          FROM delivery WHERE id = ?1",
     )?;
     let row = statement.query_row([id], |row| {
@@ -83,6 +90,7 @@ pub(super) fn read(tx: &Tx<'_>, id: i64) -> Result<Option<Row>, StoreError> {
             content: bytes(row.get_ref(2)?).to_vec(),
             is_sent: row.get(3)?,
             fallback_for: row.get::<_, Option<_>>(4)?.zip(row.get(5)?),
+            traceparent: traceparent::read(row.get_ref(6)?),
         })
     });
     Ok(row.optional()?)
@@ -106,7 +114,8 @@ fn tell_all(tx: &mut Tx<'_>, row: &Row, content: Content, missed: &Missed<'_>) -
     }
     let mark = row.mark(missed.why);
     let (to, now, received_at) = (&missed.fallback.to, missed.now, row.received_at);
-    let letter = Letter { to, group: &group, others_firing, mark: (&mark.0, &mark.1), received_at, now };
+    let (mark, traceparent) = ((mark.0.as_str(), mark.1.as_str()), row.traceparent.as_ref());
+    let letter = Letter { to, group: &group, others_firing, mark, received_at, now, traceparent };
     let together = match to.granularity {
         Granularity::Group => all.len(),
         Granularity::Alert => 1,
@@ -230,6 +239,7 @@ struct Letter<'a> {
     mark: (&'a str, &'a str),
     received_at: Timestamp,
     now: Timestamp,
+    traceparent: Option<&'a TraceParent>,
 }
 
 impl Letter<'_> {
@@ -241,9 +251,10 @@ impl Letter<'_> {
     ) -> Result<Option<i64>, StoreError> {
         let not_json =
             |error: serde_json::Error| StoreError::Unavailable(format!("a notification is not JSON: {error}"));
-        let (mut pieces, mut lane) = (Vec::new(), None);
+        let (mut pieces, mut lane, mut critical) = (Vec::new(), None, false);
         for Notified { alert, reason } in alerts {
             lane.get_or_insert_with(|| self.lane(alert));
+            critical |= alert.is_critical();
             pieces.push((*reason, codec::encode_alert(alert).map_err(not_json)?));
         }
         let Some(lane) = lane else { return Ok(None) };
@@ -256,7 +267,9 @@ impl Letter<'_> {
             since: self.now,
             content: &content,
             has_fallback: self.to.has_fallback,
+            critical,
             fallback_for: Some(self.mark),
+            traceparent: self.traceparent,
         };
         tx.enqueue(&new).map(Some)
     }
@@ -293,16 +306,25 @@ pub(super) fn overdue(tx: &mut Tx<'_>, ask: &Overdue) -> Result<(usize, Vec<Fell
 pub(super) const FAILED: &str = "SELECT id, error FROM delivery INDEXED BY delivery_failing_open
      WHERE receiver = ?1 AND failing_since <= ?2 AND fallback = 'open' ORDER BY failing_since, id LIMIT ?3";
 
+/// What a digest carries that has failed. Its own age need not be asked for: it was there before the digest.
+pub(super) const CARRIED: &str = "SELECT carried.id, digest.error FROM delivery AS digest INDEXED BY delivery_digests
+     CROSS JOIN delivery AS carried INDEXED BY delivery_carried_open ON carried.digest = digest.id
+     WHERE digest.receiver = ?1 AND digest.carries IS NOT NULL AND digest.ended_at IS NULL AND digest.failing_since <= ?2
+         AND carried.fallback = 'open' ORDER BY digest.id, carried.id LIMIT ?3";
+
 /// What waits behind such a one in its lane, with the error of that. If nothing has failed, nothing of what waits is read.
-pub(super) const BEHIND: &str = "SELECT behind.id, head.error FROM delivery AS behind INDEXED BY delivery_queued_open
+pub(super) const BEHIND: &str = "SELECT behind.id,
+         CASE WHEN head.failing_since <= ?2 THEN head.error ELSE digest.error END
+     FROM delivery AS behind INDEXED BY delivery_queued_open
      CROSS JOIN delivery AS head INDEXED BY delivery_one_ready ON head.lane = behind.lane AND head.state = 'ready'
-     WHERE behind.receiver = ?1 AND behind.state = 'queued' AND behind.fallback = 'open' AND head.failing_since <= ?2
-         AND behind.since <= CASE WHEN EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_failing
+     LEFT JOIN delivery AS digest ON digest.id = head.digest
+     WHERE behind.receiver = ?1 AND behind.state = 'queued' AND behind.fallback = 'open'
+         AND (head.failing_since <= ?2 OR digest.failing_since <= ?2) AND behind.since <= CASE WHEN EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_failing
              WHERE receiver = ?1 AND failing_since <= ?2) THEN ?2 END
      ORDER BY behind.since, behind.id LIMIT ?3";
 
 fn held_up(tx: &Tx<'_>, ask: &Overdue, before: Timestamp) -> Result<Vec<(i64, String)>, StoreError> {
-    for select in [FAILED, BEHIND] {
+    for select in [FAILED, CARRIED, BEHIND] {
         let mut statement = tx.conn.prepare_cached(select)?;
         let found = statement.query_map(params![ask.receiver.as_str(), before.as_microsecond(), AT_ONCE], error_of)?;
         let found: Vec<_> = found.collect::<Result<_, _>>()?;

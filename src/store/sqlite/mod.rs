@@ -6,13 +6,21 @@
 mod accept;
 mod admin;
 mod body;
+mod carried;
 mod departed;
+mod digest;
+mod editor;
 mod fallback;
+mod fold;
+mod heartbeats;
+mod history;
 mod lease;
 mod open;
+mod outbox;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod traceparent;
 mod tx;
 mod writer;
 
@@ -21,13 +29,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use editor::{Editor, Wish};
 pub use reader::SqliteReader;
 
+use self::lease::{Ended, LeasedRow};
 use self::tx::tally;
 use self::writer::{IfAbandoned, State, Writer};
 use super::{
-    Accepted, Admin, Answer, Departed, FellBack, Intake, Lease, LeaseAnswer, LeaseRequest, Listed, Outcome, Overdue,
-    Rejected, Settled, Stats, Store, StoreError,
+    Accepted, Admin, Answer, Departed, FellBack, FoldRequest, Folded, Intake, Lease, LeaseAnswer, LeaseRequest, Leased,
+    Listed, Outcome, Overdue, Pruned, Rejected, Settled, Stats, Store, StoreError,
 };
 use crate::clock::{Timestamp, between, to_micros};
 use crate::dedup::Cache;
@@ -116,6 +126,35 @@ impl SqliteStore {
         }
     }
 
+    /// Reads what a digest carries. Returns it, if anything of it can be read, and how many dead letters there are for that.
+    async fn open_digest(&self, row: LeasedRow, now: Timestamp) -> Result<(Option<Leased>, u64), StoreError> {
+        let id = row.lease.delivery.0;
+        let carried = self.read(move |reader| reader.carried(id)).await?;
+        let unreadable = carried.unreadable.len() as u64;
+        for (delivery, error) in &carried.unreadable {
+            tracing::error!(delivery, error, receiver = %row.receiver, "an unreadable delivery is a dead letter now");
+        }
+        if unreadable > 0 || carried.is_empty() {
+            let all = carried.unreadable.clone();
+            self.writer.run(1, IfAbandoned::Run, move |tx| digest::take_off(tx, id, &all, now)).await?;
+        }
+        Ok((carried.into_leased(row), unreadable))
+    }
+
+    /// Ends what a digest carried that was told. What cannot be ended now is ended by whoever leases next.
+    async fn finish(&self, digest: i64) {
+        loop {
+            match self.writer.run(WEIGHT, IfAbandoned::Run, move |tx| digest::finish(tx, digest)).await {
+                Ok(true) => (),
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::error!(digest, %error, "what a digest has told is not noted yet");
+                    return;
+                }
+            }
+        }
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&SqliteReader) -> Result<T, StoreError> + Send + 'static,
@@ -154,6 +193,13 @@ impl Store for SqliteStore {
                     return Ok(LeaseAnswer { leased: None, next_due: found.next_due, released, buried });
                 };
                 let lease = row.lease;
+                if row.is_digest {
+                    let (leased, unreadable) = self.open_digest(row, ask.now).await?;
+                    buried += unreadable;
+                    // Without anything that can be read it is gone.
+                    let Some(leased) = leased else { continue };
+                    return Ok(LeaseAnswer { leased: Some(leased), next_due: None, released, buried });
+                }
                 match row.decode() {
                     Ok(leased) => return Ok(LeaseAnswer { leased: Some(leased), next_due: None, released, buried }),
                     // It will never be readable, and must not hold up those behind it.
@@ -168,9 +214,47 @@ impl Store for SqliteStore {
         })
     }
 
-    fn settle(&self, lease: Lease, outcome: Outcome, now: Timestamp) -> Answer<'_, Settled> {
+    fn recovered(&self, receiver: ReceiverName, now: Timestamp) -> Answer<'_, ()> {
+        Box::pin(self.writer.run(WEIGHT, IfAbandoned::Run, move |tx| lease::recovered(tx, &receiver, now)))
+    }
+
+    fn fold(&self, mut ask: FoldRequest) -> Answer<'_, Folded> {
+        ask.now = to_micros(ask.now);
         Box::pin(async move {
-            self.writer.run(1, IfAbandoned::Run, move |tx| lease::settle(tx, lease, &outcome, now)).await
+            let mut sum = fold::Sum::default();
+            // In pieces, so that alerts get in between.
+            while !sum.is_full() {
+                let (ask, before) = (ask.clone(), sum);
+                let work = move |tx: &mut tx::Tx<'_>| fold::fold(tx, &ask, before);
+                match self.writer.run(WEIGHT, IfAbandoned::Skip, work).await {
+                    Ok(folded) if folded.deliveries == 0 => break,
+                    Ok(folded) => sum.add(folded),
+                    Err(error) if sum.deliveries == 0 => return Err(error),
+                    // What is folded can go; the rest is found the next time.
+                    Err(_) => break,
+                }
+            }
+            Ok(Folded { deliveries: sum.deliveries, more: sum.is_full() || sum.cut_short })
+        })
+    }
+
+    fn settle(&self, lease: Lease, outcome: Outcome, now: Timestamp) -> Answer<'_, Settled> {
+        let outcome = Arc::new(outcome);
+        Box::pin(async move {
+            let mut fell_back = 0;
+            loop {
+                let outcome = Arc::clone(&outcome);
+                let work = move |tx: &mut tx::Tx<'_>| lease::settle(tx, lease, &outcome, now);
+                match self.writer.run(1, IfAbandoned::Run, work).await? {
+                    Ended::Whole(Settled::ManyFellBack(more)) => return Ok(Settled::ManyFellBack(fell_back + more)),
+                    Ended::Whole(settled) => return Ok(settled),
+                    Ended::Partly(more) => fell_back += more,
+                    Ended::Told => {
+                        self.finish(lease.delivery.0).await;
+                        return Ok(Settled::Done);
+                    }
+                }
+            }
         })
     }
 
@@ -218,8 +302,8 @@ impl Admin for SqliteStore {
         Box::pin(self.read(move |reader| reader.rejected(limit)))
     }
 
-    fn prune(&self, now: Timestamp) -> Answer<'_, usize> {
-        Box::pin(self.writer.run(1000, IfAbandoned::Run, move |tx| admin::prune(tx, now)))
+    fn prune(&self, now: Timestamp, retention: Duration) -> Answer<'_, Pruned> {
+        Box::pin(self.writer.run(WEIGHT, IfAbandoned::Run, move |tx| admin::prune(tx, now, retention)))
     }
 
     fn take_over(&self, roster: Vec<Listed>, now: Timestamp) -> Answer<'_, Vec<Departed>> {
@@ -239,6 +323,9 @@ impl Admin for SqliteStore {
             let all = self.writer.run(1, IfAbandoned::Skip, |tx| admin::receivers(tx)).await?;
             let mut buried = Vec::new();
             for orphan in all.into_iter().filter(|name| !known.iter().any(|known| known.as_str() == name)) {
+                let name = orphan.clone();
+                let dissolve = move |tx: &mut tx::Tx<'_>| digest::dissolve(tx, &name);
+                while self.writer.run(WEIGHT, IfAbandoned::Run, dissolve.clone()).await? > 0 {}
                 // In pieces, so that alerts get in between.
                 loop {
                     let name = orphan.clone();

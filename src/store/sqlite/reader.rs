@@ -12,7 +12,7 @@ use crate::store::{Rejected, RejectedWhat, Stats, StoreError};
 /// Reads the store of a data directory, also beside a running service: it takes no lock and writes nothing.
 #[derive(Debug)]
 pub struct SqliteReader {
-    conn: Mutex<Connection>,
+    pub(super) conn: Mutex<Connection>,
 }
 
 impl SqliteReader {
@@ -79,9 +79,14 @@ impl SqliteReader {
                  UNION ALL SELECT receiver, count(*), NULL, min(due_at) FROM delivery INDEXED BY delivery_held
                  WHERE state = 'held' GROUP BY receiver
                  UNION ALL SELECT receiver, count(*), min(id), NULL FROM delivery INDEXED BY delivery_due
-                 WHERE state = 'ready' AND lease_until IS NULL GROUP BY receiver
+                 WHERE state = 'ready' AND lease_until IS NULL AND digest IS NULL AND carries IS NULL GROUP BY receiver
                  UNION ALL SELECT receiver, count(*), min(id), NULL FROM delivery INDEXED BY delivery_leased
-                 WHERE lease_until IS NOT NULL GROUP BY receiver)
+                 WHERE lease_until IS NOT NULL AND carries IS NULL GROUP BY receiver
+                 UNION ALL SELECT digest.receiver, count(*), min(carried.id), NULL
+                 FROM delivery AS digest INDEXED BY delivery_digests
+                 CROSS JOIN delivery AS carried INDEXED BY delivery_carried ON carried.digest = digest.id
+                 WHERE digest.carries IS NOT NULL AND digest.ended_at IS NULL AND carried.state = 'ready'
+                 GROUP BY digest.receiver)
              GROUP BY receiver)",
         )?;
         let mut rows = waiting.query([])?;
@@ -93,7 +98,8 @@ impl SqliteReader {
             receiver.oldest = oldest.into_iter().chain(held).min().map(time);
         }
         let mut dead = read.prepare_cached(
-            "SELECT receiver, count(*) FROM delivery INDEXED BY delivery_dead WHERE state = 'dead' GROUP BY receiver",
+            "SELECT receiver, count(*) FROM delivery INDEXED BY delivery_dead
+             WHERE state = 'dead' AND discarded_at IS NULL GROUP BY receiver",
         )?;
         let mut rows = dead.query([])?;
         while let Some(row) = rows.next()? {

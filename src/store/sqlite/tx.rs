@@ -9,7 +9,7 @@ use crate::alert::Fingerprint;
 use crate::clock::Timestamp;
 use crate::dedup::fallback::Heard;
 use crate::dedup::{Known, Remembered};
-use crate::notification::{Lane, ReceiverName};
+use crate::notification::{Lane, ReceiverName, TraceParent};
 use crate::store::{Rejected, StoreError, Targets};
 
 /// The newest so many refused bodies and alerts are kept,
@@ -57,6 +57,7 @@ pub(super) struct Held {
     pub starts_at: Option<Timestamp>,
     /// Whether the receiver only stands in for another one.
     pub stands_in: bool,
+    pub is_critical: bool,
 }
 
 /// A delivery that is to be written.
@@ -68,8 +69,12 @@ pub(super) struct New<'a> {
     pub since: Timestamp,
     pub content: &'a str,
     pub has_fallback: bool,
+    /// Whether one of its alerts is critical: it goes first, and so does what stands before it in its lane.
+    pub critical: bool,
     /// Whom it was meant for, and why that one does not get it.
     pub fallback_for: Option<(&'a str, &'a str)>,
+    /// Where the webhook that it came of stands in a trace.
+    pub traceparent: Option<&'a TraceParent>,
 }
 
 /// How a delivery ends.
@@ -138,27 +143,59 @@ impl Tx<'_> {
     /// Writes a delivery, behind whatever is in its lane.
     pub(super) fn enqueue(&mut self, new: &New<'_>) -> Result<i64, StoreError> {
         let (meant_for, why) = new.fallback_for.unzip();
-        let id = self
+        let lane = self.lane(new.lane)?;
+        let (id, is_first) = self
             .conn
             .prepare_cached(
                 "INSERT INTO delivery (lane, receiver, received_at, since, due_at, content, fallback, fallback_for,
-                     fallback_why, state)
-                 VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, CASE WHEN EXISTS (
+                     fallback_why, critical, urgent, traceparent, state)
+                 VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, CASE WHEN EXISTS (
                      SELECT 1 FROM delivery INDEXED BY delivery_one_ready WHERE lane = ?1 AND state = 'ready')
-                     THEN 'queued' ELSE 'ready' END)",
+                     THEN 'queued' ELSE 'ready' END) RETURNING id, state = 'ready'",
             )?
-            .insert(params![
-                self.lane(new.lane)?,
-                new.lane.receiver.as_str(),
-                new.received_at.as_microsecond(),
-                new.since.as_microsecond(),
-                new.content,
-                new.has_fallback.then_some("open"),
-                meant_for,
-                why,
-            ])?;
+            .query_row(
+                params![
+                    lane,
+                    new.lane.receiver.as_str(),
+                    new.received_at.as_microsecond(),
+                    new.since.as_microsecond(),
+                    new.content,
+                    new.has_fallback.then_some("open"),
+                    meant_for,
+                    why,
+                    new.critical,
+                    new.traceparent.map(|parent| &parent.0),
+                ],
+                |row| Ok((row.get(0)?, row.get::<_, bool>(1)?)),
+            )?;
         self.counts.waiting += 1;
+        // Mostly nothing stands before it.
+        if new.critical && !is_first {
+            self.let_pass(new.lane.receiver.as_str(), lane, id)?;
+        }
         Ok(id)
+    }
+
+    /// Makes urgent what stands before a critical delivery in its lane, and what carries that.
+    pub(super) fn let_pass(&self, receiver: &str, lane: i64, critical: i64) -> Result<(), StoreError> {
+        let mut digests: Vec<i64> = Vec::new();
+        for update in [
+            "UPDATE delivery INDEXED BY delivery_one_ready SET urgent = 1
+             WHERE receiver = ?1 AND lane = ?2 AND state = 'ready' AND urgent = 0 AND id <> ?3 RETURNING digest",
+            "UPDATE delivery INDEXED BY delivery_queued_ordinary SET urgent = 1
+             WHERE receiver = ?1 AND lane = ?2 AND state = 'queued' AND urgent = 0 AND id < ?3 RETURNING digest",
+        ] {
+            let mut statement = self.conn.prepare_cached(update)?;
+            let rows = statement.query_map(params![receiver, lane, critical], |row| row.get::<_, Option<i64>>(0))?;
+            for digest in rows {
+                digests.extend(digest?);
+            }
+        }
+        digests.dedup();
+        for digest in digests {
+            self.conn.prepare_cached("UPDATE delivery SET urgent = 1 WHERE id = ?1")?.execute([digest])?;
+        }
+        Ok(())
     }
 
     /// The held copies of an alert.
@@ -167,7 +204,7 @@ impl Tx<'_> {
             return Ok(Vec::new());
         }
         let mut statement = self.conn.prepare_cached(
-            "SELECT id, lane, receiver, fingerprint, starts_at, fallback_for IS NOT NULL
+            "SELECT id, lane, receiver, fingerprint, starts_at, fallback_for IS NOT NULL, critical
              FROM delivery INDEXED BY delivery_one_held WHERE fingerprint = ?1 AND state = 'held'",
         )?;
         let rows = statement.query_map([fingerprint.0.cast_signed()], held)?;
@@ -229,7 +266,7 @@ impl Tx<'_> {
                 .conn
                 .prepare_cached(
                     "UPDATE delivery SET state = 'dead', error = ?3, lease_until = NULL, failing_since = NULL,
-                     fallback = nullif(fallback, 'open'), ended_at = ?2 WHERE id = ?1",
+                     digest = NULL, fallback = nullif(fallback, 'open'), ended_at = ?2 WHERE id = ?1",
                 )?
                 .execute(params![id, now, error])?,
         };
@@ -288,6 +325,7 @@ pub(super) fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
         fingerprint: fingerprint(row.get(3)?),
         starts_at: optional_time(row, 4)?,
         stands_in: row.get(5)?,
+        is_critical: row.get(6)?,
     })
 }
 

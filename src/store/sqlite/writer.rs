@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::open;
 use super::tx::{Counts, Fact, Tx};
 use crate::dedup::Cache;
 use crate::store::StoreError;
@@ -64,7 +65,7 @@ impl Writer {
             .name("store-writer".to_owned())
             .spawn({
                 let commits = Arc::clone(&commits);
-                move || Thread { state, commits }.work(work)
+                move || Thread { state, commits, seen: None }.work(work)
             })
             .map_err(|error| StoreError::Open(format!("the store's writer thread cannot be started: {error}")))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), commits })
@@ -147,6 +148,8 @@ where
 struct Thread {
     state: State,
     commits: Arc<AtomicU64>,
+    /// SQLite's `data_version` as of the last transaction: another one means that somebody else has written.
+    seen: Option<i64>,
 }
 
 impl Thread {
@@ -195,8 +198,9 @@ impl Thread {
     /// Runs and commits a batch; an error means that nothing of it is stored.
     fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Results, StoreError> {
         let State { conn, counts, max_outbox, cache } = &mut self.state;
-        let begin = || {
+        let mut begin = || {
             execute(conn, "BEGIN IMMEDIATE")?;
+            notice_others(conn, &mut self.seen, counts, cache)?;
             Ok::<_, StoreError>(Tx { conn, counts: *counts, max_outbox: *max_outbox, facts: Vec::new() })
         };
         let mut tx = begin()?;
@@ -219,6 +223,27 @@ impl Thread {
         }
         Ok(results)
     }
+}
+
+/// If somebody else has written since the last transaction (`alertrouter outbox` does), what is known besides the database
+/// is taken from it anew.
+fn notice_others(
+    conn: &Connection,
+    seen: &mut Option<i64>,
+    counts: &mut Counts,
+    cache: &Cache,
+) -> rusqlite::Result<()> {
+    let version: i64 = conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+    if *seen == Some(version) {
+        return Ok(());
+    }
+    let before = std::mem::replace(counts, open::count(conn)?);
+    cache.clear();
+    if seen.replace(version).is_some() {
+        let (before, waiting) = (before.waiting, counts.waiting);
+        tracing::info!(before, waiting, "another process has changed the outbox");
+    }
+    Ok(())
 }
 
 /// What became of each job of a batch; the outer error means that the whole transaction is lost.

@@ -1,13 +1,21 @@
 //! The binary as people and scripts meet it: exit codes, one-line errors, what is printed.
 
+mod completions;
+mod healthcheck;
+mod hostile;
 mod import;
 mod logs;
+mod man;
+mod outbox;
 mod output;
 mod refusals;
 mod routetest;
 mod rules;
+mod send;
 mod settings;
 mod signals;
+mod stand_in;
+mod version;
 
 use std::path::Path;
 

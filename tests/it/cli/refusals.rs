@@ -4,8 +4,8 @@ use rusqlite::Connection;
 use tokio::net::TcpListener;
 
 use super::{command, folder, folder_for, refused, said, shipped_routes};
+use crate::harness::Services;
 use crate::harness::process::{Router, run};
-use crate::harness::{ROUTES, Services};
 
 /// As many mistakes as fit.
 pub(super) const BROKEN: &str = "receivers:
@@ -126,9 +126,15 @@ async fn a_database_of_a_newer_version_or_of_nobody() {
 
 #[tokio::test]
 async fn an_address_that_strangers_reach() {
-    let folder = folder(&[("routes.yaml", ROUTES)]);
+    let routes = "receivers: [{name: a, webhook: {url: http://127.0.0.1:9/}}]\nroute: {receivers: [a]}\n";
+    let folder = folder(&[("routes.yaml", routes)]);
     insta::assert_snapshot!(refused_with(&folder, "0.0.0.0:0").await);
     assert!(refused_with(&folder, "[::]:0").await.contains("hint: "));
+    let certificates = format!("{routes}auth: {{client_certificates: [{{san: a}}]}}\n");
+    std::fs::write(folder.0.join("routes.yaml"), certificates).unwrap();
+    assert!(
+        refused_with(&folder, "127.0.0.1:0").await.contains("hint: give --web-config a file with `client_ca_file`")
+    );
     assert!(!folder.0.join("data").exists());
 }
 

@@ -124,3 +124,17 @@ async fn a_receiver_does_not_count_as_up_because_something_was_given_up() {
     }
     harness.finish().await;
 }
+
+#[tokio::test]
+async fn dead_letters_are_removed_after_the_retention() {
+    let harness = Harness::with_routes(&format!("{ROUTES}\nretention: 2d\n")).await;
+    harness.services.pagerduty.behave(Behaviour::answer(400, r#"{"message":"Event object is invalid"}"#));
+    harness.accept(&alerts::one("A", "critical")).await;
+    harness.wait_until(async || harness.dead().await == 1).await;
+    harness.skip_to(Duration::from_secs(47 * 3600));
+    harness.pass(Duration::from_secs(120)).await;
+    assert_eq!(harness.dead().await, 1, "somebody may look at it");
+    harness.skip_to(Duration::from_secs(49 * 3600));
+    harness.wait_until(async || harness.dead().await == 0).await;
+    harness.finish().await;
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alertrouter::clock::after;
+use alertrouter::clock::{after, between};
 use alertrouter::standin::{Behaviour, Gate};
 
 use crate::harness::{Harness, ROUTES, alerts, start};
@@ -168,7 +168,7 @@ async fn a_single_failure_does_not_let_a_backlog_fall_back_that_waits_for_the_ra
 async fn waiting_for_the_rate_limit_is_no_failure() {
     let routes = ROUTES.replace(
         "webhook_url: SLACK_WEBHOOK_URL }\n    rate_limit: { rate: 1000/s, burst: 1000 }",
-        "webhook_url: SLACK_WEBHOOK_URL }\n    rate_limit: { rate: 1/h, burst: 1 }\n    fallback: oncall",
+        "webhook_url: SLACK_WEBHOOK_URL }\n    rate_limit: { rate: 1/h, burst: 1, overflow: wait }\n    fallback: oncall",
     );
     let harness = Harness::with_routes(&routes).await;
     for name in ["A", "B", "C"] {
@@ -294,9 +294,13 @@ async fn a_restart_neither_forgets_nor_repeats() {
     }
     harness.services.pagerduty.wait_for_turned_away(5).await;
     harness.pass(Duration::from_secs(250)).await;
+    let (turned_away, stopped) = (harness.services.pagerduty.turned_away(), harness.now());
     harness.restart().await;
+    // That it is down has to be found out anew.
+    let is_down = async || harness.services.pagerduty.turned_away() >= turned_away + 5;
+    harness.pass_until(Duration::from_secs(40), is_down).await;
     // What has never been tried is as old as what has.
-    harness.pass(Duration::from_secs(45)).await;
+    harness.pass(Duration::from_secs(45).saturating_sub(between(stopped, harness.now()))).await;
     assert_eq!(harness.slack_texts().len(), 0);
     harness.pass(SOON).await;
     harness.services.slack.wait_for_accepted(12).await;

@@ -8,16 +8,22 @@ use alertrouter::standin::{Behaviour, Gate};
 
 use crate::harness::{Harness, ROUTES, alerts};
 
+/// What a receiver has that does not say otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
 const RETRIED: &str = r#"alertrouter_notifications_total{receiver="team-slack",outcome="retried"}"#;
 const PACED: &str = r#"alertrouter_rate_limited_total{receiver="team-slack"}"#;
 
 /// Has one attempt fail, and sees that the next one comes so long after it and not sooner.
 async fn tries_again_within(harness: &Harness, behaviour: Behaviour, when: RangeInclusive<u64>) {
     let slack = &harness.services.slack;
-    let shown = format!("{behaviour:?}");
+    let (shown, hangs) = (format!("{behaviour:?}"), matches!(behaviour, Behaviour::Hang));
     slack.behave(behaviour);
     let (before, retried) = (slack.received().len(), harness.metric(RETRIED).await);
     harness.accept(&alerts::one(&format!("Alert-{before}"), "warning")).await;
+    if hangs {
+        slack.wait_for(before + 1).await;
+        harness.time_out(TIMEOUT).await;
+    }
     // Time stands still until the attempt has failed, whatever that takes.
     harness.wait_until(async || harness.metric(RETRIED).await > retried).await;
     harness.look().await;
@@ -33,8 +39,7 @@ async fn tries_again_within(harness: &Harness, behaviour: Behaviour, when: Range
 #[tokio::test]
 async fn whatever_may_pass_is_tried_again_a_second_later() {
     let html = "<!DOCTYPE html><html><title>Server Error | Slack</title></html>";
-    let routes = ROUTES.replace("- name: team-slack", "- name: team-slack\n    timeout: 100ms");
-    let harness = Harness::with_routes(&routes).await;
+    let harness = Harness::start().await;
     let misfortunes = [
         Behaviour::answer(500, html),
         Behaviour::answer(503, ""),
@@ -68,7 +73,7 @@ async fn the_time_that_a_service_asks_for_is_granted() {
 async fn a_pause_that_a_service_asks_for_is_for_all_lanes() {
     let routes = ROUTES.replace(
         "slack: { webhook_url: SLACK_WEBHOOK_URL }\n    rate_limit: { rate: 1000/s, burst: 1000 }",
-        "slack: { webhook_url: SLACK_WEBHOOK_URL }\n    rate_limit: { rate: 1/s, burst: 1 }",
+        "slack: { webhook_url: SLACK_WEBHOOK_URL }\n    rate_limit: { rate: 1/s, burst: 1, overflow: wait }",
     );
     let harness = Harness::with_routes(&routes).await;
     let slack = &harness.services.slack;

@@ -15,8 +15,9 @@ async fn send(method: Method, address: &str, path: &str, body: Vec<u8>) -> Answe
         step: "test",
         method,
         url: format!("http://{address}{path}").into(),
-        headers: vec![("content-type", "application/json".into())],
+        headers: vec![("content-type".into(), "application/json".into())],
         body: body.into(),
+        template_error: None,
     };
     try_send(request).await.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -24,7 +25,42 @@ async fn send(method: Method, address: &str, path: &str, body: Vec<u8>) -> Answe
 /// Sends a request; an error if there was no answer.
 pub async fn try_send(request: Outgoing) -> Result<Answer, String> {
     let transport = Transport::new().unwrap();
-    transport.send(request, Duration::from_secs(20), Timestamp::UNIX_EPOCH).await.map_err(|error| error.to_string())
+    transport.send(request, Duration::from_secs(60), Timestamp::UNIX_EPOCH).await.map_err(|error| error.to_string())
+}
+
+/// One that asks often: it reads the system's certificates once.
+pub struct Client(Transport);
+
+impl Client {
+    pub fn new() -> Self {
+        Self(Transport::new().unwrap())
+    }
+
+    /// GETs a path, with a bearer token unless that is empty; an error if there was no answer, or none that is a 2xx.
+    pub async fn get(&self, address: &str, path: &str, token: &str) -> Result<String, String> {
+        self.ask(Method::Get, address, path, token).await
+    }
+
+    /// The same by POST, without a body.
+    pub async fn post(&self, address: &str, path: &str) -> Result<String, String> {
+        self.ask(Method::Post, address, path, "").await
+    }
+
+    async fn ask(&self, method: Method, address: &str, path: &str, token: &str) -> Result<String, String> {
+        let bearer = (!token.is_empty()).then(|| ("authorization".into(), format!("Bearer {token}").into()));
+        let request = Outgoing {
+            step: "test",
+            method,
+            url: format!("http://{address}{path}").into(),
+            headers: bearer.into_iter().collect(),
+            body: Vec::new().into(),
+            template_error: None,
+        };
+        let answer = self.0.send(request, Duration::from_secs(10), Timestamp::UNIX_EPOCH).await;
+        let answer = answer.map_err(|error| format!("{address}{path}: {error}"))?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        if (200..300).contains(&answer.status) { Ok(text) } else { Err(format!("{address}{path}: {text}")) }
+    }
 }
 
 pub async fn post(address: &str, path: &str, body: Vec<u8>) -> (u16, Value) {
@@ -71,7 +107,14 @@ pub async fn get(address: &str, path: &str) -> (u16, String) {
 /// GETs a path; an error if there was no answer.
 pub async fn try_get(address: &str, path: &str) -> Result<(u16, String), String> {
     let url = format!("http://{address}{path}").into();
-    let request = Outgoing { step: "test", method: Method::Get, url, headers: Vec::new(), body: Vec::new().into() };
+    let request = Outgoing {
+        step: "test",
+        method: Method::Get,
+        url,
+        headers: Vec::new(),
+        body: Vec::new().into(),
+        template_error: None,
+    };
     let answer = try_send(request).await?;
     Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
 }

@@ -2,6 +2,7 @@
 //! is told to.
 
 pub mod alerts;
+pub mod certificates;
 pub mod http;
 pub mod process;
 pub mod wait;
@@ -11,10 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use alertrouter::app::{App, LoadConfig, Loaded, Settings};
+use alertrouter::app::{App, LoadConfig, Loaded, Reach, Settings};
 use alertrouter::clock::{Clock, ManualClock, Timestamp, after, between};
 use alertrouter::config;
-use alertrouter::standin::{Kind, Received, StandIn, grafana, pagerduty};
+use alertrouter::standin::{Kind, Received, StandIn, grafana, pagerduty, slack};
 use alertrouter::store::{Admin, Rejected, Stats};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -23,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The clock moves in steps of this, or of half a percent of the time that may pass.
 const STEP: Duration = Duration::from_millis(100);
-/// Nothing that is awaited takes longer, by the machine's clock.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Nothing that is awaited takes longer, by the machine's clock, however busy that is.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Receivers `oncall`, `team-slack` and `dashboards` behind the stand-ins; criticals to the first two, warnings to Slack,
 /// info to Grafana. Rates are high, so that only tests about pace meet them.
@@ -72,6 +73,8 @@ impl Services {
             .replace("PAGERDUTY_URL", &self.pagerduty.url())
             .replace("PAGERDUTY_ROUTING_KEY", pagerduty::ROUTING_KEY)
             .replace("SLACK_WEBHOOK_URL", &self.slack.url())
+            .replace("SLACK_API_URL", &self.slack.slack_api_url())
+            .replace("SLACK_TOKEN", slack::TOKEN)
             .replace("GRAFANA_URL", &self.grafana.url())
             .replace("GRAFANA_TOKEN", grafana::TOKEN)
     }
@@ -82,9 +85,19 @@ pub struct Folder(pub PathBuf);
 
 impl Folder {
     pub fn new() -> Self {
+        Self::under(&std::env::temp_dir())
+    }
+
+    /// Where a write costs nothing, if the machine has such a place.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::under(memory) } else { Self::new() }
+    }
+
+    fn under(folder: &Path) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("alertrouter-it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
+        let path = folder.join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
@@ -143,8 +156,14 @@ impl Harness {
     pub async fn with(routes: &str, change: impl FnOnce(&mut Settings)) -> Self {
         let services = Services::start().await;
         let folder = Folder::new();
-        let mut settings =
-            Settings { data_dir: folder.0.join("data"), max_body: 16 * 1024 * 1024, max_outbox: 1_000_000 };
+        let mut settings = Settings {
+            data_dir: folder.0.join("data"),
+            web_config: None,
+            max_body: 16 * 1024 * 1024,
+            max_outbox: 1_000_000,
+            reach: Reach::LOOPBACK,
+            traces: None,
+        };
         change(&mut settings);
         let routes = Arc::new(std::sync::Mutex::new(services.fill_in(routes)));
         let clock = ManualClock::new(start());
@@ -155,22 +174,36 @@ impl Harness {
 
     /// Starts the service again on the same data.
     pub async fn launch(&mut self) {
-        let routes = self.routes.clone();
-        let load: LoadConfig = Box::new(move || {
-            let text = routes.lock().unwrap().clone();
-            let options = config::Options::default();
-            let (config, problems) = config::parse(text.as_bytes(), &options, &config::secret::System);
-            let lines = problems.iter().map(|problem| problem.one_line("routes.yaml"));
-            let said = lines.collect::<Vec<_>>().join("\n");
-            config.map(|config| Loaded { config, hash: 1 }).ok_or(said)
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        let opened = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let app = App::open(self.loader(), self.settings.clone(), Arc::new(self.clock.clone())).await;
+                // A process that another test starts has this one's lock, too, until it has become that program.
+                match app {
+                    Err(error) if error.to_string().contains("is in use by another alertrouter") => look.tick().await,
+                    app => return app.unwrap(),
+                };
+            }
         });
-        let app = App::open(load, self.settings.clone(), Arc::new(self.clock.clone())).await.unwrap();
+        let app = opened.await.expect("the data directory stays in use");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (admin, shutdown) = (app.admin(), CancellationToken::new());
         #[expect(clippy::disallowed_methods, reason = "the handle is kept, and awaited in `stop`")]
         let task = tokio::spawn(app.run(listener, shutdown.clone()));
         self.running = Some(Running { address, admin, shutdown, task });
+    }
+
+    fn loader(&self) -> LoadConfig {
+        let routes = self.routes.clone();
+        Box::new(move || {
+            let text = routes.lock().unwrap().clone();
+            let options = config::Options::default();
+            let (config, problems) = config::parse(text.as_bytes(), &options, &config::secret::System);
+            let lines = problems.iter().map(|problem| problem.one_line("routes.yaml"));
+            let said = lines.collect::<Vec<_>>().join("\n");
+            config.map(|config| Loaded { config, hash: 1 }).ok_or(said)
+        })
     }
 
     fn running(&self) -> &Running {
@@ -302,6 +335,13 @@ impl Harness {
             self.running().admin.ping().await.unwrap();
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Lets this much of the real time pass at once, which is what the time-outs of requests are measured in.
+    pub async fn time_out(&self, time: Duration) {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
     }
 
     /// Waits, without any time passing on the clock, until `done`.

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::http;
 use super::wait::{PATIENCE, patiently, until};
 
-/// A process whose standard error is collected. It is killed when this is dropped.
+/// A process whose standard error is collected, or all that it says. It is killed when this is dropped.
 pub struct Process {
     pub child: Child,
     log: watch::Receiver<String>,
@@ -20,20 +21,24 @@ pub struct Process {
 
 impl Process {
     /// Starts `command`.
-    pub fn start(mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    pub fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// Starts one that says on standard output what there is to say; its log is that and standard error.
+    pub fn start_talking(command: Command) -> Self {
+        Self::start_with(command, Stdio::piped())
+    }
+
+    fn start_with(mut command: Command, out: Stdio) -> Self {
+        command.stdin(Stdio::null()).stdout(out).stderr(Stdio::piped()).kill_on_drop(true);
         let name = command.as_std().get_program().display().to_string();
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (out, err) = (child.stdout.take(), child.stderr.take());
         let (sender, log) = watch::channel(String::new());
         #[expect(clippy::disallowed_methods, reason = "ends with the process; the handle is kept")]
         let reader = tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                sender.send_modify(|log| {
-                    log.push_str(&line);
-                    log.push('\n');
-                });
-            }
+            tokio::join!(collect(out, &sender), collect(err, &sender));
         });
         Self { child, log, reader }
     }
@@ -79,6 +84,17 @@ impl Process {
         }
         assert_no_backtrace(&self.log());
         status.code()
+    }
+}
+
+async fn collect(stream: Option<impl AsyncRead + Unpin>, log: &watch::Sender<String>) {
+    let Some(stream) = stream else { return };
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        log.send_modify(|log| {
+            log.push_str(&line);
+            log.push('\n');
+        });
     }
 }
 
@@ -169,10 +185,16 @@ pub fn serve(folder: &Path, listen: &str, arguments: &[&str]) -> Command {
 pub fn alertrouter() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_alertrouter"));
     command.env("RUST_BACKTRACE", "1").env_remove("COLUMNS");
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALERTROUTER_")) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALERTROUTER_") || name.starts_with("OTEL_"))
+    {
         command.env_remove(name);
     }
     command
+}
+
+/// An address that nobody listens on, for programs that cannot be asked which one they took.
+pub async fn free_address() -> String {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string()
 }
 
 /// A Debian program. A missing one fails with the line that installs it.

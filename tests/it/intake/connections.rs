@@ -13,11 +13,14 @@ const HEAD: &[u8] = b"POST /webhook HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\
 async fn half_open_connections_do_not_hold_up_the_shutdown() {
     let harness = Harness::start().await;
     let mut open: Vec<TcpStream> = Vec::new();
-    for bytes in [&b""[..], b"POST /webhook HT", b"GET /-/ready HTTP/1.1\r\nhost: x\r\n\r\n"] {
+    // Answers that nobody reads.
+    let unread = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(20);
+    let kept = b"GET /-/ready HTTP/1.1\r\nhost: x\r\n\r\n";
+    for bytes in [&b""[..], b"POST /webhook HT", HEAD, &unread, kept] {
         open.push(http::connect(harness.address(), bytes).await);
     }
-    // The last of them has been answered and is kept alive; so the first two have been accepted, too.
-    open[2].readable().await.unwrap();
+    // The last of them has been answered and is kept alive; so the others have been accepted, too.
+    open[4].readable().await.unwrap();
     // From here on time-outs come as soon as there is nothing else to do.
     tokio::time::pause();
     let began = tokio::time::Instant::now();

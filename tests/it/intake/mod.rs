@@ -3,6 +3,9 @@
 mod captured;
 mod connections;
 mod decisions;
+mod heads;
+mod hostile;
+mod places;
 mod refused;
 mod rules;
 mod unavailable;

@@ -24,7 +24,7 @@ async fn bodies_that_can_never_be_read_are_answered_with_400_and_kept() {
         (b"{\"alerts\":[]}", "holds no alerts"),
         (b"{\"alerts\":{\"status\":\"firing\"}}", "invalid type"),
         (b"{\"alerts\":[7,null,[]]}", "no alert can be read of 3"),
-        (b"{\"alerts\":[{\"status\":\"firing\",\"labels\":{\"a\":\"\xff\xfe\"}}]}", "unicode"),
+        (b"{\"alerts\":[{\"status\":\"firing\",\"labels\":{\"a\":\"\0\"}}]}", "control character"),
     ];
     for (body, reason) in &bodies {
         let shown = String::from_utf8_lossy(body);
@@ -49,8 +49,8 @@ async fn one_broken_alert_does_not_sink_the_others() {
     let harness = Harness::start().await;
     let broken_ones = [
         ("startsAt", json!("yesterday at noon"), "is not a time"),
-        ("status", json!("melting"), "unknown variant `melting`"),
-        ("labels", json!({ "alertname": 7 }), "invalid type: integer `7`"),
+        ("status", json!("melting"), "unknown status `melting`"),
+        ("labels", json!(["alertname"]), "invalid type: sequence"),
         ("labels", json!({}), "no labels"),
     ];
     for (turn, (field, value, reason)) in broken_ones.iter().enumerate() {

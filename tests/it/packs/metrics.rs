@@ -14,21 +14,26 @@ const OF_TARGETS: [&str; 3] = ["job", "instance", "pod"];
 
 /// A line `# metric: NAME TYPE label,label`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Metric {
+pub struct Metric {
     name: String,
     kind: String,
     labels: BTreeSet<String>,
 }
 
 impl Metric {
+    /// Its own labels.
+    pub fn labels(&self) -> impl Iterator<Item = &str> {
+        self.labels.iter().map(String::as_str)
+    }
+
     /// The names of its series.
-    pub(super) fn series(&self) -> Vec<String> {
+    pub fn series(&self) -> Vec<String> {
         let suffixes: &[&str] = if self.kind == "histogram" { &["_bucket", "_count", "_sum"] } else { &[""] };
         suffixes.iter().map(|suffix| format!("{}{suffix}", self.name)).collect()
     }
 }
 
-pub(super) fn header(file: &RuleFile) -> Vec<Metric> {
+pub fn header(file: &RuleFile) -> Vec<Metric> {
     let lines = file.text.lines().map_while(|line| line.strip_prefix("# metric: "));
     let metric = |line: &str| {
         let mut words = line.split(' ');
@@ -71,7 +76,7 @@ impl Declared {
 }
 
 /// Labels that the expression makes itself.
-fn made(expression: &Expr) -> BTreeSet<String> {
+pub fn made(expression: &Expr) -> BTreeSet<String> {
     let mut all: BTreeSet<String> = children(expression).into_iter().flat_map(made).collect();
     if let Expr::Call(call) = expression
         && ["label_replace", "label_join"].contains(&call.func.name)
@@ -83,7 +88,7 @@ fn made(expression: &Expr) -> BTreeSet<String> {
 }
 
 /// Labels that the expression relies on.
-fn used(expression: &Expr) -> BTreeSet<String> {
+pub fn used(expression: &Expr) -> BTreeSet<String> {
     let of = |modifier: Option<&LabelModifier>| modifier.map(|it| it.labels().labels.clone()).unwrap_or_default();
     let mut all: BTreeSet<String> = children(expression).into_iter().flat_map(used).collect();
     match expression {

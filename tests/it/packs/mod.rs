@@ -17,14 +17,16 @@ use serde_json::Value;
 
 use crate::harness::files_under;
 
+pub use metrics::{header, made, used};
+
 /// A rule, alerting or recording.
 #[derive(Debug, Clone)]
-struct Rule {
+pub struct Rule {
     /// Below rules/: `llm/slo.rules.yaml`.
-    file: String,
+    pub file: String,
     group: String,
     /// Of the alert, or of the recorded series.
-    name: String,
+    pub name: String,
     alerts: bool,
     expression: Expr,
     /// As it stands in the file.
@@ -32,7 +34,7 @@ struct Rule {
 }
 
 impl Rule {
-    fn text(&self, key: &str) -> &str {
+    pub fn text(&self, key: &str) -> &str {
         self.source[key].as_str().unwrap_or_default()
     }
 
@@ -59,15 +61,15 @@ impl Rule {
 
 /// A rule file.
 #[derive(Debug)]
-struct RuleFile {
-    name: String,
+pub struct RuleFile {
+    pub name: String,
     text: String,
     content: Value,
 }
 
 /// A file of tests.
 #[derive(Debug)]
-struct TestFile {
+pub struct TestFile {
     name: String,
     content: Value,
     /// Below rules/.
@@ -82,14 +84,14 @@ impl TestFile {
 
 /// Everything in rules/.
 #[derive(Debug)]
-struct Packs {
+pub struct Packs {
     rules: Vec<Rule>,
-    rule_files: Vec<RuleFile>,
+    pub rule_files: Vec<RuleFile>,
     test_files: Vec<TestFile>,
 }
 
 impl Packs {
-    fn read() -> Self {
+    pub fn read() -> Self {
         let (mut rule_files, mut test_files) = (Vec::new(), Vec::new());
         for path in files_under(&folder()) {
             let name = path.strip_prefix(folder()).unwrap().display().to_string();
@@ -112,7 +114,7 @@ impl Packs {
         Self { rules, rule_files, test_files }
     }
 
-    fn alerts(&self) -> impl Iterator<Item = &Rule> {
+    pub fn alerts(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(|rule| rule.alerts)
     }
 }
@@ -150,7 +152,7 @@ fn strings(list: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// Everything an expression selects.
-fn selectors(expression: &Expr) -> Vec<&VectorSelector> {
+pub fn selectors(expression: &Expr) -> Vec<&VectorSelector> {
     match expression {
         Expr::VectorSelector(selector) => vec![selector],
         Expr::MatrixSelector(range) => vec![&range.vs],

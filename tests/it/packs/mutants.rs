@@ -1,11 +1,18 @@
 //! The tests of the packs notice a mistake in any rule: each mutant makes at least one of them fail.
 //!
 //! `MUTANTS_OF=LLMHighErrorRatio cargo test --test it packs::mutants` looks at the mutants of one rule only.
+//!
+//! This is half of what `make test` computes, and says the same as long as nothing that goes into it has changed: of each rule
+//! the survivors are kept in `target/tmp/mutants`, under a digest of all that decides who they are (`digest`). A fresh clone, CI's
+//! among them, starts without any.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{Context, SHA256};
 use serde_json::Value;
 
 use super::equivalent::EQUIVALENT;
@@ -37,14 +44,25 @@ fn every_mutant_is_noticed_by_a_test() {
     rules.sort_by_cached_key(|at| std::cmp::Reverse(work_of(&packs, *at)));
     assert!(!rules.is_empty(), "there is no rule {only:?}");
 
+    let promtool = version_of_promtool();
     let (next, threads) = (AtomicUsize::new(0), std::thread::available_parallelism().map_or(1, usize::from));
     let work = || {
         let mut survivors = Vec::new();
         while let Some(&rule) = rules.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mutants = mutations::of(&packs.rules[rule]);
-            let mut survived = survivors_of(&packs, rule, &mutants);
-            println!("{}: {} mutants, {} survive", packs.rules[rule].name, mutants.len(), survived.len());
-            survivors.append(&mut survived);
+            // Who names a rule wants to see it tried.
+            let kept = only.is_none().then(|| Kept::of(&packs, rule, &mutants, &promtool));
+            let known = kept.as_ref().and_then(Kept::survivors);
+            let how = if known.is_some() { "as before" } else { "tried" };
+            let survived = known.unwrap_or_else(|| {
+                let survived = survivors_of(&packs, rule, &mutants);
+                if let Some(kept) = &kept {
+                    kept.keep(&survived);
+                }
+                survived
+            });
+            println!("{}: {} mutants, {} survive, {how}", packs.rules[rule].name, mutants.len(), survived.len());
+            survivors.extend(survived.iter().map(|nth| survivor(&packs.rules[rule], &mutants[*nth])));
         }
         survivors
     };
@@ -75,7 +93,63 @@ fn work_of(packs: &Packs, at: usize) -> u64 {
     slices.iter().map(|slice| slice.cost).sum::<u64>() * mutations::of(&packs.rules[at]).len() as u64
 }
 
-fn survivors_of(packs: &Packs, at: usize, mutants: &[Mutant]) -> Vec<Survivor> {
+fn survivor(rule: &Rule, mutant: &Mutant) -> Survivor {
+    let expression = mutant.source["expr"].as_str().unwrap().to_owned();
+    Survivor { rule: rule.name.clone(), what: mutant.what.clone(), expression }
+}
+
+fn version_of_promtool() -> String {
+    let output = process::debian("promtool", "prometheus").into_std().arg("--version").output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Where the survivors of a rule are kept.
+struct Kept(PathBuf);
+
+impl Kept {
+    fn of(packs: &Packs, at: usize, mutants: &[Mutant], promtool: &str) -> Self {
+        let digest = digest(packs, at, mutants, promtool);
+        Self(Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants").join(digest))
+    }
+
+    /// Their places among the mutants, if these have been tried.
+    fn survivors(&self) -> Option<Vec<usize>> {
+        serde_json::from_slice(&std::fs::read(&self.0).ok()?).ok()
+    }
+
+    fn keep(&self, survivors: &[usize]) {
+        std::fs::create_dir_all(self.0.parent().unwrap()).unwrap();
+        // Whole or not at all, whoever else runs tests here.
+        let unfinished = self.0.with_extension(std::process::id().to_string());
+        std::fs::write(&unfinished, serde_json::to_vec(survivors).unwrap()).unwrap();
+        std::fs::rename(unfinished, &self.0).unwrap();
+    }
+}
+
+/// All that decides who survives: the mutants, the tests with the rules that they need, promtool, and how they are tried.
+fn digest(packs: &Packs, at: usize, mutants: &[Mutant], promtool: &str) -> String {
+    let rule = &packs.rules[at];
+    let mut all = Context::new(&SHA256);
+    let mut add = |part: &str| {
+        all.update(&part.len().to_le_bytes());
+        all.update(part.as_bytes());
+    };
+    for part in [include_str!("mutants.rs"), promtool, &rule.name] {
+        add(part);
+    }
+    for slice in slice::of(packs, at) {
+        add(&slice.test.to_string());
+        add(&slice.rules(packs, at, &mutations::printed(rule)).to_string());
+    }
+    for mutant in mutants {
+        add(&mutant.what);
+        add(&mutant.source.to_string());
+    }
+    URL_SAFE_NO_PAD.encode(all.finish())
+}
+
+/// The places of those mutants that no test notices.
+fn survivors_of(packs: &Packs, at: usize, mutants: &[Mutant]) -> Vec<usize> {
     let rule = &packs.rules[at];
     let folder = Folder::new();
     let slices = slice::of(packs, at);
@@ -86,7 +160,7 @@ fn survivors_of(packs: &Packs, at: usize, mutants: &[Mutant]) -> Vec<Survivor> {
     }
     let mut batches = batches(&slices);
     let mut survivors = Vec::new();
-    for Mutant { what, source } in mutants {
+    for (nth, Mutant { what, source }) in mutants.iter().enumerate() {
         let killer = batches.iter_mut().position(|batch| {
             let Some(said) = batch.notices(&folder.0, packs, &slices, at, source) else { return false };
             let not_loaded = NOT_LOADED.iter().any(|words| said.contains(words));
@@ -98,8 +172,7 @@ fn survivors_of(packs: &Packs, at: usize, mutants: &[Mutant]) -> Vec<Survivor> {
             // What has noticed one mistake will probably notice the next.
             batches[..=batch].rotate_right(1);
         } else {
-            let expression = source["expr"].as_str().unwrap().to_owned();
-            survivors.push(Survivor { rule: rule.name.clone(), what: what.clone(), expression });
+            survivors.push(nth);
         }
     }
     survivors

@@ -2,7 +2,7 @@
 
 use super::{Fixture, Folder, cache, open};
 use crate::notification::{Reason, Receipt};
-use crate::store::conformance::{DELIVERED, LIMIT, Words, at, contents, firing, intake, resolved};
+use crate::store::conformance::{DELIVERED, LIMIT, RETENTION, Words, at, contents, firing, intake, resolved};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Admin, Outcome, Settled, Store, StoreError};
 
@@ -57,7 +57,7 @@ async fn receipts_and_ids_go_on() {
     let first = fixture.store.take("slack", 110).await;
     let receipt = Some(Receipt("C1:17".to_owned()));
     fixture.store.done(first.lease, Outcome::Delivered { receipt: receipt.clone() }, 110).await;
-    fixture.store.prune(at(1_000_000)).await.unwrap();
+    fixture.store.prune(at(1_000_000), RETENTION).await.unwrap();
     let (store, _folder) = crash(&fixture);
     store.post(vec![firing(2, 100)], &["slack"], 120).await;
     let second = store.take("slack", 120).await;

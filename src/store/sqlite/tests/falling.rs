@@ -1,6 +1,6 @@
 //! Fallbacks in SQLite: many at once, all or nothing, what a crash leaves, what cannot be read.
 
-use super::super::fallback::{BEHIND, FAILED};
+use super::super::fallback::{BEHIND, CARRIED, FAILED};
 use super::{Fixture, cache, open};
 use crate::notification::Reason;
 use crate::store::conformance::{DELIVERED, Words, at, contents, dead, firing, intake, listed, overdue, resolved};
@@ -63,6 +63,14 @@ fn what_was_told_is_not_read_again_every_second() {
             "SCALAR SUBQUERY 1",
             "SEARCH delivery USING COVERING INDEX delivery_failing (receiver=? AND failing_since<?)",
             "SEARCH head USING INDEX delivery_one_ready (lane=?)",
+            "SEARCH digest USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+        ]
+    );
+    assert_eq!(
+        plan(CARRIED),
+        [
+            "SEARCH digest USING INDEX delivery_digests (receiver=?)",
+            "SEARCH carried USING COVERING INDEX delivery_carried_open (digest=?)",
         ]
     );
 }

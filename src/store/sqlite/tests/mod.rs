@@ -1,9 +1,17 @@
 //! The conformance suite on SQLite, and what is SQLite's own.
 
+mod digests;
+mod discarding;
 mod durability;
 mod falling;
+mod full;
+mod listing;
 mod model;
 mod opening;
+mod outbox;
+mod outbox_model;
+mod retention;
+mod together;
 mod writing;
 
 use std::path::{Path, PathBuf};

@@ -13,16 +13,19 @@ use crate::dedup::fallback::{self as table, Heard, Missed, StoodIn, Tell};
 use crate::dedup::{Cache, Decision, Known, decide, ends_later};
 use crate::notification::{DeliveryId, Notified, Reason, ReceiverName};
 use crate::store::conformance::{
-    DELIVERED, LEASE, REPEAT, SETTLE, again_at, ask, at, contents, dead, firing, intake, overdue, resolved, targets,
+    DELIVERED, LEASE, REPEAT, SETTLE, again_at, ask, at, contents, dead, firing, fold_request, intake, overdue,
+    resolved, targets,
 };
 use crate::store::sqlite::open::DATABASE;
 use crate::store::sqlite::{Options, SqliteStore};
-use crate::store::{Accepted, Admin, Intake, Lease, Outcome, Overdue, Settled, Store, codec};
+use crate::store::{Accepted, Admin, Intake, Lease, Outcome, Overdue, Priority, Settled, Store, codec};
 
 const RECEIVERS: [&str; 3] = ["slack", "oncall", "quiet"];
 /// Who is told instead of whom.
 const FALLBACKS: [(&str, &str); 2] = [("slack", "oncall"), ("oncall", "quiet")];
 const FINGERPRINTS: u64 = 4;
+/// The one whose severity is critical.
+const CRITICAL: u64 = 3;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -30,6 +33,7 @@ enum Step {
     Lease(usize),
     Settle(usize, u8),
     FallBack(usize),
+    Fold(usize),
     Advance(i64),
     Crash,
 }
@@ -44,9 +48,22 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..3_usize).prop_map(Step::Lease),
         6 => (any::<usize>(), 0..6_u8).prop_map(|(which, how)| Step::Settle(which, how)),
         2 => (0..FALLBACKS.len()).prop_map(Step::FallBack),
+        3 => (0..3_usize).prop_map(Step::Fold),
         4 => prop_oneof![Just(1_i64), Just(45), Just(400), Just(15_000)].prop_map(Step::Advance),
         1 => Just(Step::Crash),
     ]
+}
+
+/// An alert, and how long it took if it is over.
+fn alert(fingerprint: u64, starts: i64, lasted: Option<i64>) -> Alert {
+    let mut alert = match lasted {
+        None => firing(fingerprint, starts),
+        Some(lasted) => resolved(fingerprint, starts, starts + lasted),
+    };
+    if fingerprint == CRITICAL {
+        alert.labels = [("alertname", "Alert3"), ("severity", "critical")].into_iter().collect();
+    }
+    alert
 }
 
 /// An alert for a receiver.
@@ -56,7 +73,7 @@ type Pair = (&'static str, u64);
 struct Handed {
     lease: Lease,
     receiver: &'static str,
-    lane: u64,
+    lanes: Vec<u64>,
     alerts: Vec<Notified>,
     until: Timestamp,
     is_valid: bool,
@@ -118,6 +135,7 @@ impl World {
             }
             Step::Settle(which, how) => self.settle(which, how).await,
             Step::FallBack(which) => self.fall_back(FALLBACKS[which]).await,
+            Step::Fold(receiver) => self.fold(RECEIVERS[receiver]).await,
             Step::Advance(seconds) => self.now += seconds,
             Step::Crash => {
                 let copy = self.folder.crashed();
@@ -139,10 +157,7 @@ impl World {
             let same_group = body.first().is_none_or(|first| first.fingerprint.0 % 2 == fingerprint % 2);
             if same_group && body.iter().all(|alert| alert.fingerprint.0 != fingerprint) {
                 let starts = self.now - ago;
-                body.push(match lasted {
-                    None => firing(fingerprint, starts),
-                    Some(lasted) => resolved(fingerprint, starts, starts + lasted),
-                });
+                body.push(alert(fingerprint, starts, lasted));
             }
         }
         let key = if body[0].fingerprint.0.is_multiple_of(2) { "even" } else { "odd" };
@@ -240,20 +255,35 @@ impl World {
             return false;
         };
         let told = contents(&leased);
-        let lane = if receiver == "oncall" { told[0].0 } else { told[0].0 % 2 };
+        let lane = |fingerprint: u64| if receiver == "oncall" { fingerprint } else { fingerprint % 2 };
+        let lanes: Vec<u64> = told.iter().map(|(fingerprint, _)| lane(*fingerprint)).collect();
         let live = |handed: &Handed| handed.is_valid && handed.until > now;
-        let in_lane = |handed: &&Handed| handed.receiver == receiver && handed.lane == lane;
+        let in_lane =
+            |handed: &&Handed| handed.receiver == receiver && handed.lanes.iter().any(|lane| lanes.contains(lane));
         assert!(!self.handed.iter().filter(in_lane).any(live), "two live leases in a lane");
+        let is_critical = told.iter().any(|(fingerprint, _)| *fingerprint == CRITICAL);
+        assert_eq!(leased.priority == Priority::Critical, is_critical);
+        let first = "receiver = ?1 AND critical = 1 AND state = 'ready' AND lease_until IS NULL AND due_at <= ?2";
+        let micros = now.as_microsecond();
+        if leased.priority == Priority::Ordinary {
+            assert_eq!(self.count(first, (receiver, micros)), 0, "a critical one goes first");
+        }
+        assert_eq!(leased.notification.digest.is_some(), !leased.carries.is_empty());
+        assert!(leased.carries.is_empty() || !is_critical, "a critical one is never folded");
         for earlier in self.handed.iter_mut().filter(|handed| handed.lease.delivery == leased.lease.delivery) {
             earlier.is_valid = false;
         }
+        let mut seen: HashMap<u64, usize> = HashMap::new();
         for (fingerprint, reason) in &told {
-            let next = self.to_tell[&(receiver, *fingerprint)].front().map(|(reason, _)| *reason);
+            // Of a digest more than the first.
+            let place = seen.entry(*fingerprint).or_default();
+            let next = self.to_tell[&(receiver, *fingerprint)].get(*place).map(|(reason, _)| *reason);
             assert_eq!(next, Some(*reason), "out of order");
+            *place += 1;
         }
         assert!(self.again_at.remove(&leased.lease.delivery).is_none_or(|(_, at)| at <= now), "too early");
         let (lease, until, alerts) = (leased.lease, after(now, LEASE), leased.notification.alerts);
-        self.handed.push(Handed { lease, receiver, lane, alerts, until, is_valid: true });
+        self.handed.push(Handed { lease, receiver, lanes, alerts, until, is_valid: true });
         true
     }
 
@@ -279,36 +309,81 @@ impl World {
             4 => again_at(now + 30),
             _ => Outcome::Released,
         };
-        let is_sent = self.waiting("id = ?1 AND fallback = 'sent'", lease.delivery.0).len() == 1;
+        let is_digest = self.count("id = ?1 AND carries IS NOT NULL", [lease.delivery.0]) == 1;
+        // Each delivery, and whether its fallback was told before.
+        let parts: Vec<_> = self.parts(lease.delivery, is_digest);
         let settled = self.store().settle(lease, outcome.clone(), at(now)).await.unwrap();
         if !is_valid {
             assert_eq!(settled, Settled::LeaseLost);
             return;
         }
         let alerts = self.handed[which].alerts.clone();
+        assert_eq!(parts.iter().flat_map(|(alerts, _)| alerts.clone()).collect::<Vec<_>>(), alerts);
         self.handed[which].is_valid = false;
         let died = matches!(outcome, Outcome::Dead { .. });
-        let told = fallback.filter(|_| died && !is_sent).is_some_and(|to| self.tell((receiver, to), &alerts, true));
-        assert_eq!(settled, if told { Settled::FellBack } else { Settled::Done });
-        match outcome {
-            Outcome::Delivered { .. } | Outcome::Dead { .. } => {
-                for Notified { alert, reason } in alerts {
-                    let pair = (receiver, alert.fingerprint.0);
-                    let (expected, telling) = self.to_tell.get_mut(&pair).unwrap().pop_front().unwrap();
-                    assert_eq!(reason, expected);
-                    let open = self.open.entry(pair).or_insert(Some(false));
-                    *open = open.filter(|_| !died).map(|_| alert.status == Status::Firing);
-                    if died {
-                        self.known.retain(|known, (_, last)| *known != pair || *last != telling);
-                        self.stood_in.retain(|(_, known), (_, last)| *known != pair || *last != telling);
-                    }
+        let mut told = 0;
+        if matches!(outcome, Outcome::Delivered { .. } | Outcome::Dead { .. }) {
+            for (alerts, is_sent) in parts {
+                if let Some(to) = fallback.filter(|_| died && !is_sent) {
+                    told += u64::from(self.tell((receiver, to), &alerts, true));
                 }
+                self.ended(receiver, alerts, died);
             }
-            Outcome::RetryAt { at, .. } => {
-                self.again_at.insert(lease.delivery, (receiver, at));
-            }
-            Outcome::Released => {}
         }
+        assert_eq!(
+            settled,
+            match told {
+                told if is_digest && died => Settled::ManyFellBack(told),
+                0 => Settled::Done,
+                _ => Settled::FellBack,
+            }
+        );
+        if let Outcome::RetryAt { at, .. } = outcome {
+            self.again_at.insert(lease.delivery, (receiver, at));
+        }
+    }
+
+    /// What becomes of these alerts is certain.
+    fn ended(&mut self, receiver: &'static str, alerts: Vec<Notified>, died: bool) {
+        for Notified { alert, reason } in alerts {
+            let pair = (receiver, alert.fingerprint.0);
+            let (expected, telling) = self.to_tell.get_mut(&pair).unwrap().pop_front().unwrap();
+            assert_eq!(reason, expected);
+            let open = self.open.entry(pair).or_insert(Some(false));
+            *open = open.filter(|_| !died).map(|_| alert.status == Status::Firing);
+            if died {
+                self.known.retain(|known, (_, last)| *known != pair || *last != telling);
+                self.stood_in.retain(|(_, known), (_, last)| *known != pair || *last != telling);
+            }
+        }
+    }
+
+    /// Folds what waits. What was to be tried again at a time goes with the digest, at once.
+    async fn fold(&mut self, receiver: &'static str) {
+        let folded = self.store().fold(fold_request(receiver, self.now)).await.unwrap();
+        assert!(folded.deliveries != 1 && !folded.more);
+        let again_at = std::mem::take(&mut self.again_at);
+        let is_folded = |id: &DeliveryId| self.count("id = ?1 AND digest IS NOT NULL", [id.0]) == 1;
+        self.again_at = again_at.into_iter().filter(|(id, _)| !is_folded(id)).collect();
+    }
+
+    fn count(&self, what: &str, parameters: impl rusqlite::Params) -> i64 {
+        let database = rusqlite::Connection::open(self.folder.data().join(DATABASE)).unwrap();
+        let sql = format!("SELECT count(*) FROM delivery WHERE {what}");
+        database.query_row(&sql, parameters, |row| row.get(0)).unwrap()
+    }
+
+    /// The alerts of a delivery, or of each that a digest carries, and whether its fallback was told of them.
+    fn parts(&self, id: DeliveryId, is_digest: bool) -> Vec<(Vec<Notified>, bool)> {
+        let database = rusqlite::Connection::open(self.folder.data().join(DATABASE)).unwrap();
+        let those = if is_digest { "digest = ?1" } else { "id = ?1" };
+        let sql = format!(
+            "SELECT content, fallback IS 'sent' FROM delivery WHERE {those} AND state IN ('queued', 'ready') ORDER BY id"
+        );
+        let mut statement = database.prepare(&sql).unwrap();
+        let rows = statement.query_map([id.0], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).unwrap();
+        let decoded = |content: String| codec::decode(content.as_bytes()).unwrap().alerts;
+        rows.map(Result::unwrap).map(|(content, is_sent)| (decoded(content), is_sent)).collect()
     }
 
     /// The alerts of each delivery of which this is so, in the order in which they fall back. Which deliveries wait is the
@@ -376,7 +451,7 @@ impl World {
         let targets = targets();
         for fingerprint in 0..FINGERPRINTS {
             let starts = self.now - 60;
-            for alert in [firing(fingerprint, starts), resolved(fingerprint, starts, starts + 50)] {
+            for alert in [alert(fingerprint, starts, None), alert(fingerprint, starts, Some(50))] {
                 for receiver in RECEIVERS {
                     let wants = [(&targets[receiver], REPEAT)];
                     let Some(dropped) = self.cache.drops(&alert, wants.into_iter(), at(self.now)) else { continue };

@@ -80,7 +80,7 @@ fn a_database_of_a_newer_version_is_left_alone() {
     let fixture = Fixture::new();
     fixture.backdoor().pragma_update(None, "user_version", 99).unwrap();
     let folder = fixture.folder.crashed();
-    check(&folder, "it was written by a newer alertrouter (version 99, this one knows 2)");
+    check(&folder, "it was written by a newer alertrouter (version 99, this one knows 7)");
     let error = SqliteReader::open(&folder.data()).unwrap_err().to_string();
     assert!(error.contains("newer alertrouter"), "{error}");
 }

@@ -7,7 +7,9 @@ use crate::alert::Fingerprint;
 use crate::clock::Timestamp;
 use crate::dedup::{Cache, Decision, Known, Remembered};
 use crate::notification::Reason;
-use crate::store::conformance::{LIMIT, REPEAT, Words, ask, at, contents, firing, intake, resolved, targets};
+use crate::store::conformance::{
+    LIMIT, REPEAT, RETENTION, Words, ask, at, contents, firing, intake, resolved, targets,
+};
 use crate::store::sqlite::tx::Fact;
 use crate::store::sqlite::writer::{IfAbandoned, Writer};
 use crate::store::{Admin, Outcome, Settled, Store, StoreError};
@@ -205,7 +207,7 @@ async fn the_cache_knows_what_is_committed_and_plain() {
     assert_eq!(cached(cache, 2), None, "released");
     store.post(vec![firing(2, 100)], &["oncall"], 501).await;
     assert_eq!(cached(cache, 2), duplicate, "a copy reads it in again");
-    store.prune(at(1_000_000_000)).await.unwrap();
+    store.prune(at(1_000_000_000), RETENTION).await.unwrap();
     assert_eq!(cached(cache, 2), None, "pruned");
 }
 

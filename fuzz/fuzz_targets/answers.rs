@@ -1,0 +1,7 @@
+#![no_main]
+
+#[path = "../targets/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "each target uses one of them")]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::answers(bytes));
