@@ -120,6 +120,12 @@ impl ManualClock {
     pub fn set_forward(&self, by: Duration) {
         self.time.send_modify(|(now, _)| *now = after(*now, by));
     }
+
+    /// How many sleep on it now. Who waits until it is as many as before knows that all have gone back to sleep.
+    #[must_use]
+    pub fn sleepers(&self) -> usize {
+        self.time.receiver_count()
+    }
 }
 
 impl Clock for ManualClock {
@@ -156,12 +162,16 @@ mod tests {
     async fn manual_clock_wakes_those_who_have_slept_enough() {
         let start = Timestamp::from_second(0).unwrap();
         let clock = ManualClock::new(start);
+        assert_eq!(clock.sleepers(), 0);
         let mut sleeper = clock.sleep(Duration::from_secs(10));
         clock.set_back(Duration::from_secs(3600));
         clock.advance(Duration::from_secs(9));
         assert!(futures_poll(sleeper.as_mut()).await.is_none());
+        assert_eq!(clock.sleepers(), 1);
         clock.advance(Duration::from_secs(1));
         assert!(futures_poll(sleeper.as_mut()).await.is_some());
+        drop(sleeper);
+        assert_eq!(clock.sleepers(), 0);
     }
 
     /// Polls once and says whether the future was ready.

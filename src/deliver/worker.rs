@@ -229,9 +229,15 @@ impl Worker {
     /// Waits until an attempt ends, `time` has passed, or `stop`.
     async fn wait(&mut self, time: Option<Duration>, stop: &CancellationToken) {
         let clock = self.shared.clock.clone();
+        let passed = async {
+            match time {
+                Some(time) => clock.sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => (),
-            () = clock.sleep(time.unwrap_or_default()), if time.is_some() => (),
+            () = passed => (),
             Some(ended) = self.attempts.join_next() => self.ended(ended),
         }
     }

@@ -135,6 +135,7 @@ mod tests {
         assert_eq!(pieces(&long, 9, 9), ["one", "…", "two"], "a link that fits nowhere is left out");
         assert_eq!(pieces(&format!("a < b\n{long}"), 9, 9), ["a < b", "one", "…", "two"]);
         assert_eq!(pieces("one\n<x|two\nthree> four", 17, 9), ["one", "<x|two\nthree> fou", "r"]);
+        assert_eq!(pieces("<h&><hé ; >", 5, 9), ["<h&>", "…"]);
     }
 
     proptest! {

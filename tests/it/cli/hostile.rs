@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::{folder_for, said};
 use crate::harness::process::Router;
-use crate::harness::wait::patiently;
 use crate::harness::{Services, alerts, http, start};
 
 /// A terminal's colours, title and link; C1 controls; lines of a log; the direction of writing; what is not seen.
@@ -55,7 +54,8 @@ async fn no_terminal_obeys_what_strangers_wrote() {
         let (status, answer) = http::post_text(&router.address, "/webhook", format!("{{\"{EVIL}\" 7").into()).await;
         assert_eq!(status, 400);
         assert!(!answer.contains(is_obeyed), "{answer}");
-        patiently("an answer", services.slack.wait_for(1)).await;
+        // Not only said, but settled: before that, a list shows no error.
+        router.wait_until_delivered().await;
         router.process.wait_for("given up: a dead letter").await;
         let unknown = http::raw(&router.address, "GET", "/\u{9b}gpj").await;
         assert!(!unknown.replace('\r', "").contains(is_obeyed), "{unknown:?}");

@@ -37,6 +37,8 @@ impl World {
         let before = self.router.sum("alertrouter_dead_letters").await;
         assert_eq!(self.post(&alerts::one(name, "critical")).await.0, 200);
         self.until("alertrouter_dead_letters", before + 1.0).await;
+        // Slack's, too, has ended: what is listed then is what died.
+        self.router.wait_until_delivered().await;
     }
 
     async fn until(&self, metric: &str, value: f64) {

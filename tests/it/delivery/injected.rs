@@ -74,6 +74,8 @@ route: {{receivers: [mails]}}
     ))
     .await;
     harness.accept(&alerts::one("DiskFull", "critical")).await;
+    let retried = r#"alertrouter_notifications_total{receiver="mails",outcome="retried"}"#;
+    harness.wait_until(async || harness.metric(retried).await >= 1.0).await;
     harness.pass_until(Duration::from_secs(60), async || !harness.slack_texts().is_empty()).await;
     let said = harness.slack_texts().join("\n");
     harness.wait_until(async || harness.pending().await == 1).await;

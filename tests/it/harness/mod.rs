@@ -329,10 +329,10 @@ impl Harness {
     }
 
     /// Gives the service time to do what it can do now: what it does waits for its store or for a socket, and so does
-    /// this, some rounds of both.
+    /// this, some rounds of both. Nothing is written for it: a slow disk would make the tests as slow.
     pub async fn look(&self) {
-        for _ in 0..2 {
-            self.running().admin.ping().await.unwrap();
+        for _ in 0..4 {
+            self.running().admin.keep_rejected(Vec::new()).await.unwrap();
             tokio::task::yield_now().await;
         }
     }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alertrouter::clock::{Clock, SystemClock, Timestamp, after, between};
+use alertrouter::clock::{Timestamp, after, between};
 use alertrouter::standin::{Received, StandIn};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::{Log, To, counted, is_up, whole};
+use crate::harness::wait::PATIENCE;
 use crate::harness::{Folder, Harness, ROUTES, alerts, start};
 
 /// PagerDuty and Slack at their default pace, and Grafana told of what PagerDuty misses. Everything is delivered one by one:
@@ -37,9 +38,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Alertmanager tells again of what still fires.
 const REPEAT: Duration = Duration::from_secs(4 * 3600);
 const GROUPS: u32 = 110;
-/// Real time in which a probe has come by, if it was due.
-const A_WHILE: Duration = Duration::from_millis(100);
-
+/// Who sleeps on the harness' clock while nothing is under way: a worker for each receiver, who looks for fallbacks, for
+/// heartbeats, and housekeeping.
+const SLEEPERS: usize = 6;
 /// What Alertmanager sends during the day, and when: many groups that fire one after the other, repeat and, most of them,
 /// end. Every third is critical.
 fn the_day() -> BTreeMap<Duration, Vec<Value>> {
@@ -89,28 +90,28 @@ impl Probes {
     }
 }
 
-/// Lets time pass and has both receivers probed once in it, or nearly so.
+/// Lets time pass until both receivers have been probed in it, and all who work for them sleep again: only then do they know
+/// how it ended, and count from there.
 async fn probe(harness: &Harness, time: Duration, database: &Connection, probes: &mut [Probes; 2]) {
-    harness.clock.advance(time);
     let services = [&harness.services.pagerduty, &harness.services.slack];
-    let mut came = [false; 2];
-    let real = SystemClock::new();
-    let mut began = real.monotonic();
-    while came != [true; 2] || is_under_way(database) {
-        for (at, service) in services.iter().enumerate() {
-            came[at] |= probes[at].look(service, harness.now(), time == PROBE);
+    let (mut came, mut passes) = ([false; 2], time);
+    let ended = tokio::time::timeout(PATIENCE, async {
+        while came != [true; 2] {
+            harness.clock.advance(passes);
+            // Whoever that wakes has his turn before this one.
+            tokio::task::yield_now().await;
+            while harness.clock.sleepers() < SLEEPERS || is_under_way(database) {
+                // The harness' own way to look takes four rounds, and this is done thousands of times.
+                tokio::task::yield_now().await;
+            }
+            for (at, service) in services.iter().enumerate() {
+                came[at] |= probes[at].look(service, harness.now(), time == PROBE);
+            }
+            // The last wait before a receiver counts as down may be longer than those between probes.
+            passes = Duration::from_secs(1);
         }
-        if real.monotonic().saturating_sub(began) > A_WHILE {
-            // It had not noted the last one when this one was due.
-            harness.clock.advance(Duration::from_secs(1));
-            began = real.monotonic();
-        }
-        // The harness' own way to look costs a transaction each time, and this is done thousands of times.
-        tokio::task::yield_now().await;
-    }
-    for _ in 0..10 {
-        tokio::task::yield_now().await;
-    }
+    });
+    assert!(ended.await.is_ok(), "PagerDuty and Slack have been probed: {came:?} at {}", harness.now());
 }
 
 fn is_under_way(database: &Connection) -> bool {
