@@ -148,6 +148,29 @@ pub(in crate::store) async fn a_held_copy_that_is_critical_goes_first_when_it_is
     assert_eq!(store.deliver("slack", 600).await, [(2, Reason::First)]);
 }
 
+pub(in crate::store) async fn a_held_copy_that_is_released_before_a_critical_one_does_not_hold_it_up(
+    store: &dyn Whole,
+) {
+    post(store, "g", vec![firing(1, 100)], 110).await;
+    post(store, "g", vec![resolved(1, 100, 200)], 210).await;
+    store.deliver("slack", 210).await;
+    store.deliver("slack", 210).await;
+    post(store, "h", vec![firing(2, 100)], 220).await;
+    post(store, "g", vec![firing(1, 100)], 300).await;
+    post(store, "g", vec![firing(3, 100)], 310).await;
+    post(store, "g", vec![critical(4, 100)], 320).await;
+    for (fingerprint, reason, priority) in [
+        (3, Reason::First, Priority::Urgent),
+        (1, Reason::Refired, Priority::Urgent),
+        (4, Reason::First, Priority::Critical),
+        (2, Reason::First, Priority::Ordinary),
+    ] {
+        let next = store.take("slack", 600).await;
+        assert_eq!((contents(&next), next.priority), (vec![(fingerprint, reason)], priority));
+        store.done(next.lease, DELIVERED, 600).await;
+    }
+}
+
 pub(in crate::store) async fn what_cannot_be_folded_is_left(store: &dyn Whole) {
     // One whose message can be updated, and one that is under way with another behind it.
     post(store, "r", vec![firing(1, 100)], 110).await;

@@ -178,9 +178,19 @@ fn release_held(tx: &mut Tx<'_>, receiver: &str, now: Timestamp) -> Result<u64, 
         .query_map(params![receiver, now.as_microsecond(), RELEASED_AT_ONCE], held)?
         .collect::<Result<_, _>>()?;
     for row in &due {
+        // Its place is where it was accepted, maybe before a critical one that came meanwhile. What stands before such a one
+        // is urgent, so that the others need not be asked who waits behind them.
         tx.conn
-            .prepare_cached("UPDATE delivery SET state = 'queued', since = ?2 WHERE id = ?1")?
-            .execute(params![row.id, now.as_microsecond()])?;
+            .prepare_cached(
+                "UPDATE delivery SET state = 'queued', since = ?2, urgent = max(urgent,
+                     EXISTS (SELECT 1 FROM delivery AS first INDEXED BY delivery_one_ready
+                         WHERE first.lane = ?4 AND first.state = 'ready' AND first.urgent = 1)
+                     AND EXISTS (SELECT 1 FROM delivery AS behind INDEXED BY delivery_queued
+                         WHERE behind.receiver = ?3 AND behind.lane = ?4 AND behind.state = 'queued'
+                             AND behind.id > ?1 AND behind.critical = 1))
+                 WHERE id = ?1",
+            )?
+            .execute(params![row.id, now.as_microsecond(), receiver, row.lane])?;
         tx.promote(receiver, row.lane)?;
         if row.is_critical {
             tx.let_pass(receiver, row.lane, row.id)?;

@@ -362,9 +362,12 @@ impl World {
     async fn fold(&mut self, receiver: &'static str) {
         let folded = self.store().fold(fold_request(receiver, self.now)).await.unwrap();
         assert!(folded.deliveries != 1 && !folded.more);
-        let again_at = std::mem::take(&mut self.again_at);
+        let (again_at, handed) = (std::mem::take(&mut self.again_at), std::mem::take(&mut self.handed));
         let is_folded = |id: &DeliveryId| self.count("id = ?1 AND digest IS NOT NULL", [id.0]) == 1;
-        self.again_at = again_at.into_iter().filter(|(id, _)| !is_folded(id)).collect();
+        let again_at = again_at.into_iter().filter(|(id, _)| !is_folded(id)).collect();
+        // A lease of what is folded had run out. Who still settles it then is seen where everything meets.
+        let handed = handed.into_iter().filter(|handed| !is_folded(&handed.lease.delivery)).collect();
+        (self.again_at, self.handed) = (again_at, handed);
     }
 
     fn count(&self, what: &str, parameters: impl rusqlite::Params) -> i64 {
