@@ -3,7 +3,7 @@
 CARGO ?= cargo
 BIN = $(CARGO) run --locked --quiet --
 
-.PHONY: test tools fmt lint doc unit rules routes deploy package audit release sbom dist demo stack recording bench fuzz
+.PHONY: test tools fmt lint doc unit rules routes deploy package audit release sbom dist demo stack recording bench fuzz slow
 
 test: tools fmt lint doc unit rules routes deploy package audit
 	@echo "everything passed"
@@ -64,6 +64,11 @@ demo:
 # long each leg took. `make unit` runs it as well, and shows nothing.
 stack:
 	$(CARGO) test --locked --quiet --test it stack::an_alert_travels -- --nocapture
+
+# The tests with a disk, a network and a scheduler that are slow at random (tests/slow.c): before CI finds a day on which they
+# are.
+slow:
+	@.ci/slow
 
 # README's recording of the demo. A test says when it is out of date.
 recording:
