@@ -184,7 +184,7 @@ impl EventKind {
 pub enum Retried {
     /// A dead letter that waits again.
     Waits(LeftOut),
-    /// Nothing of a dead letter is worth telling any more; it stays one.
+    /// Nothing of a dead letter is worth telling any more; it stays one. Or of a held copy, which is gone.
     NothingToTell(LeftOut),
     /// It waited for its time, and is due now.
     DueNow,

@@ -75,7 +75,7 @@ impl Editor {
         wish: Wish,
     ) -> Result<Vec<Retried>, StoreError> {
         let ask = Ask { force: wish.force, together, now: to_micros(wish.now) };
-        self.change(wish.dry_run, |tx| ids.iter().map(|id| outbox::retry(tx, *id, &ask)).collect())
+        self.change(wish.dry_run, |tx| outbox::retry(tx, ids, &ask))
     }
 
     /// Gives deliveries up on purpose. All or nothing.

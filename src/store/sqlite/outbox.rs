@@ -85,8 +85,19 @@ impl Tx<'_> {
     }
 }
 
+/// Sends these again, in this order.
+pub(super) fn retry(tx: &mut Tx<'_>, ids: &[DeliveryId], ask: &Ask<'_>) -> Result<Vec<Retried>, StoreError> {
+    let known = ids.iter().map(|id| Ok(read(tx, id.0, ask.now)?.is_some())).collect::<Result<Vec<_>, StoreError>>()?;
+    let each = ids.iter().zip(known).map(|(id, known)| match retry_one(tx, *id, ask)? {
+        // A held copy of an alert that one before it tells again.
+        Retried::Missing if known => Ok(Retried::NothingToTell(LeftOut { told: 1, ended: 0 })),
+        retried => Ok(retried),
+    });
+    each.collect()
+}
+
 /// Lets a dead letter wait again, at its place in its lane, and makes due what waits for its time.
-pub(super) fn retry(tx: &mut Tx<'_>, id: DeliveryId, ask: &Ask<'_>) -> Result<Retried, StoreError> {
+fn retry_one(tx: &mut Tx<'_>, id: DeliveryId, ask: &Ask<'_>) -> Result<Retried, StoreError> {
     let Some(row) = read(tx, id.0, ask.now)? else { return Ok(Retried::Missing) };
     match &*row.state {
         "delivered" => Ok(Retried::Delivered),

@@ -243,6 +243,24 @@ async fn a_held_copy_can_be_told_now() {
 }
 
 #[tokio::test]
+async fn a_held_copy_of_what_is_told_again_with_it_goes() {
+    let fixture = Fixture::new();
+    let store = &fixture.store;
+    store.post(vec![firing(1, 100)], &["slack"], 110).await;
+    store.deliver("slack", 111).await;
+    store.post(vec![resolved(1, 100, 200)], &["slack"], 210).await;
+    let end = store.take("slack", 211).await.lease;
+    assert_eq!(store.post(vec![firing(1, 100)], &["slack"], 220).await, [Reason::Held]);
+    assert_eq!(store.done(end, gave_up(), 221).await, Settled::Done);
+    let (held, _) = fixture.list(|filter| filter.states = vec![State::Held])[0];
+    let all = fixture.retry(&[end.delivery, DeliveryId(held)], 230);
+    assert_eq!(all, [Retried::Waits(LeftOut::default()), Retried::NothingToTell(told(1))]);
+    assert_eq!(store.deliver("slack", 231).await, [(1, Reason::Resolved)]);
+    assert_eq!(store.nothing_due("slack", 1000).await, None);
+    assert_eq!(fixture.retry(&[DeliveryId(held)], 240), [Retried::Missing]);
+}
+
+#[tokio::test]
 async fn without_a_service_the_directory_is_locked_meanwhile() {
     let fixture = Fixture::new();
     let id = fixture.dies("slack", vec![firing(1, 100)], 110).await;

@@ -157,6 +157,10 @@ impl World {
                     }
                 }
                 (State::Dead, Retried::NothingToTell(_)) => assert!(!force),
+                // A late copy of what is told again with it.
+                (State::Held, Retried::NothingToTell(_)) => {
+                    assert_eq!(after.iter().any(|(known, _)| known == id), dry_run);
+                }
                 (State::Ready | State::Held, Retried::DueNow)
                 | (State::Queued, Retried::InLine | Retried::DueNow)
                 | (State::Ready, Retried::InLine)
