@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
+use super::discard::discard;
 use super::open;
 use super::outbox::{self, Ask};
 use super::reader::SqliteReader;
@@ -84,7 +85,7 @@ impl Editor {
     /// [`StoreError::Unavailable`] if the database cannot be written.
     pub fn discard(&mut self, ids: &[DeliveryId], wish: Wish) -> Result<Vec<Discarded>, StoreError> {
         let now = to_micros(wish.now);
-        self.change(wish.dry_run, |tx| ids.iter().map(|id| outbox::discard(tx, *id, now)).collect())
+        self.change(wish.dry_run, |tx| ids.iter().map(|id| discard(tx, *id, now)).collect())
     }
 
     fn change<T>(

@@ -9,6 +9,7 @@ mod body;
 mod carried;
 mod departed;
 mod digest;
+mod discard;
 mod editor;
 mod fallback;
 mod fold;

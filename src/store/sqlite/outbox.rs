@@ -1,11 +1,10 @@
-//! What operators do to deliveries: send a dead letter again, give one up. Each is a function of a transaction, of the
-//! service's or of a command beside it.
+//! What operators do to deliveries: send a dead letter again. It is a function of a transaction, of the service's or of a
+//! command beside it, and so is giving one up (`discard.rs`).
 
 use std::collections::HashSet;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::digest;
 use super::tx::{Tx, bytes, time};
 use crate::alert::{Alert, Fingerprint, Status};
 use crate::clock::{Timestamp, to_micros};
@@ -14,11 +13,8 @@ use crate::dedup::retry::{Since, since};
 use crate::dedup::{Known, Remembered};
 use crate::notification::{DeliveryId, Notified};
 use crate::store::codec::{self, Content};
-use crate::store::outbox::{Discarded, EventKind, LeftOut, Retried};
+use crate::store::outbox::{EventKind, LeftOut, Retried};
 use crate::store::{StoreError, Targets};
-
-/// The error of what is given up before anything has failed.
-const DISCARDED: &str = "discarded";
 
 /// How dead letters are sent again.
 pub(super) struct Ask<'a> {
@@ -30,21 +26,21 @@ pub(super) struct Ask<'a> {
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "columns of a row, and no state machine")]
-struct Row {
-    receiver: String,
-    lane: i64,
-    state: String,
-    content: Vec<u8>,
+pub(super) struct Row {
+    pub(super) receiver: String,
+    pub(super) lane: i64,
+    pub(super) state: String,
+    pub(super) content: Vec<u8>,
     /// Or the digest that carries it is, or has arrived and its deliveries are being ended.
-    is_leased: bool,
-    is_discarded: bool,
-    is_fallback: bool,
-    is_critical: bool,
-    digest: Option<i64>,
-    is_digest: bool,
+    pub(super) is_leased: bool,
+    pub(super) is_discarded: bool,
+    pub(super) is_fallback: bool,
+    pub(super) is_critical: bool,
+    pub(super) digest: Option<i64>,
+    pub(super) is_digest: bool,
 }
 
-fn read(tx: &Tx<'_>, id: i64, now: Timestamp) -> Result<Option<Row>, StoreError> {
+pub(super) fn read(tx: &Tx<'_>, id: i64, now: Timestamp) -> Result<Option<Row>, StoreError> {
     let mut statement = tx.conn.prepare_cached(
         "SELECT receiver, lane, state, content, coalesce(lease_until > ?2, 0) OR EXISTS (
                  SELECT 1 FROM delivery AS told WHERE told.id IN (delivery.id, delivery.digest)
@@ -274,77 +270,8 @@ fn tell_again(tx: &mut Tx<'_>, id: i64, row: &Row, notified: &Notified, now: Tim
     Ok(())
 }
 
-/// Gives a delivery up on purpose: it is kept, and neither counted nor ever sent. What it would have told counts as never
-/// told.
-pub(super) fn discard(tx: &mut Tx<'_>, id: DeliveryId, now: Timestamp) -> Result<Discarded, StoreError> {
-    let Some(row) = read(tx, id.0, now)? else { return Ok(Discarded::Missing) };
-    if row.state == "delivered" {
-        return Ok(Discarded::Delivered);
-    }
-    if row.is_discarded {
-        return Ok(Discarded::Already);
-    }
-    if row.is_leased {
-        return Ok(Discarded::UnderWay);
-    }
-    if row.is_digest {
-        return Ok(Discarded::IsDigest);
-    }
-    tx.conn
-        .prepare_cached(
-            "UPDATE delivery SET state = 'dead', discarded_at = ?2, ended_at = coalesce(ended_at, ?2),
-                 error = coalesce(error, ?3), lease_until = NULL, failing_since = NULL, token = token + 1,
-                 digest = NULL, fallback = nullif(fallback, 'open') WHERE id = ?1",
-        )?
-        .execute(params![id.0, now.as_microsecond(), DISCARDED])?;
-    if row.state != "dead" {
-        tx.counts.waiting = tx.counts.waiting.saturating_sub(1);
-        tx.counts.held = tx.counts.held.saturating_sub(u64::from(row.state == "held"));
-        tx.never_told(id.0)?;
-        if let Some(digest) = row.digest {
-            let update = "UPDATE delivery SET carries = max(carries - 1, 0) WHERE id = ?1";
-            tx.conn.prepare_cached(update)?.execute([digest])?;
-            // If that was the last, the digest goes.
-            digest::take_off(tx, digest, &[], now)?;
-        }
-        tx.promote(&row.receiver, row.lane)?;
-    }
-    let alerts = codec::decode(&row.content).map(|content| content.alerts).unwrap_or_default();
-    if row.state != "dead" {
-        for notified in &alerts {
-            count_what_goes_before(tx, id.0, &row, notified.alert.fingerprint)?;
-        }
-    }
-    let note = (row.state != "dead").then(|| format!("it was {}", row.state));
-    tx.note(id.0, EventKind::Discarded, note.as_deref(), now)?;
-    let resolved = alerts.iter().filter(|notified| notified.alert.status == Status::Resolved).count() as u64;
-    Ok(Discarded::Done { resolved })
-}
-
-/// What is still to be told of an alert in front of a delivery that is given up is what counts as told from now on: it will
-/// open an incident, and its end has to find the receiver.
-fn count_what_goes_before(tx: &mut Tx<'_>, id: i64, row: &Row, fingerprint: Fingerprint) -> Result<(), StoreError> {
-    if tx.heard(fingerprint, &row.receiver)?.is_some() {
-        return Ok(());
-    }
-    let mut statement = tx.conn.prepare_cached(
-        "SELECT id, since, fallback_for IS NOT NULL, content FROM delivery INDEXED BY delivery_lane
-         WHERE lane = ?1 AND id < ?2 AND state IN ('queued', 'ready') AND instr(content, ?3) > 0 ORDER BY id DESC",
-    )?;
-    let mut rows = statement.query(params![row.lane, id, fingerprint.to_string()])?;
-    while let Some(before) = rows.next()? {
-        let alerts = codec::decode(bytes(before.get_ref(3)?)).map(|content| content.alerts).unwrap_or_default();
-        let Some(Notified { alert, .. }) = alerts.iter().rfind(|one| one.alert.fingerprint == fingerprint) else {
-            continue;
-        };
-        let heard = Heard { known: known_after(alert, time(before.get(1)?)), own: !before.get::<_, bool>(2)? };
-        return tx.remember(fingerprint, &row.receiver, &heard, Some(before.get(0)?));
-    }
-    Ok(())
-}
-
 /// What a receiver knows of an alert that it was told of.
-fn known_after(alert: &Alert, now: Timestamp) -> Known {
+pub(super) fn known_after(alert: &Alert, now: Timestamp) -> Known {
     let ends_at = (alert.status == Status::Resolved).then(|| alert.ends_at.map_or(now, to_micros));
     Known { starts_at: alert.starts_at.map(to_micros), ends_at, notified_at: now }
 }
