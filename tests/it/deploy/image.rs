@@ -70,8 +70,19 @@ async fn it_runs_commands_that_the_binary_has() {
     serve.args(["serve", "--help"]);
     let help = run(serve).await.out;
     for setting in instruction("ENV").split(' ').filter_map(|one| one.split_once('=')) {
-        assert!(setting.0 == "SQLITE_TMPDIR" || help.contains(setting.0), "serve knows no {}", setting.0);
+        // SQLite's and glibc's.
+        let is_for_others = ["SQLITE_TMPDIR", "MALLOC_MMAP_THRESHOLD_"].contains(&setting.0);
+        assert!(is_for_others || help.contains(setting.0), "serve knows no {}", setting.0);
     }
+}
+
+/// `benches/siege.rs` measures with it that large bodies take a sixth of the memory.
+#[test]
+fn the_image_and_the_unit_give_memory_back() {
+    let setting = "MALLOC_MMAP_THRESHOLD_=131072";
+    assert!(instruction("ENV").split(' ').any(|one| one == setting), "{}", instruction("ENV"));
+    let unit = read("deploy/systemd/alertrouter.service");
+    assert!(unit.lines().any(|line| line == format!("Environment={setting}")), "{unit}");
 }
 
 /// The sources that are let into the build are all that cargo looks for.
