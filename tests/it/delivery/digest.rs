@@ -219,6 +219,7 @@ async fn a_storm_of_ten_thousand_alerts_is_a_handful_of_messages() {
     let told: Vec<i64> = digests.iter().map(|text| number_before(text, "notifications in one message")).collect();
     let carried: Vec<i64> = ask(&harness, "SELECT carries FROM delivery WHERE carries IS NOT NULL ORDER BY ended_at");
     assert_eq!(told, carried);
+    println!("{} messages: {single} single ones, digests of {carried:?} notifications", texts.len());
     let rows = "SELECT count(*) FROM delivery WHERE digest IS NOT NULL GROUP BY digest ORDER BY max(ended_at)";
     assert_eq!(told, ask::<i64>(&harness, rows));
     let waiting = "SELECT count(*) FROM delivery WHERE receiver = 'team-slack' AND state <> 'delivered'";
