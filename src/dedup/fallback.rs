@@ -142,23 +142,7 @@ fn has_ended(missed: &Missed<'_>) -> Tell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alert::{Fingerprint, Labels};
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn alert(starts: i64, ends: Option<i64>) -> Alert {
-        Alert {
-            status: if ends.is_some() { Status::Resolved } else { Status::Firing },
-            labels: Labels::default(),
-            annotations: Labels::default(),
-            starts_at: Some(at(starts)),
-            ends_at: ends.map(at),
-            generator_url: String::new(),
-            fingerprint: Fingerprint(1),
-        }
-    }
+    use crate::dedup::fixture::{alert, at};
 
     fn known(starts: i64, ends: Option<i64>) -> Known {
         Known { starts_at: Some(at(starts)), ends_at: ends.map(at), notified_at: at(110) }

@@ -4,6 +4,8 @@
 
 mod cache;
 pub mod fallback;
+#[cfg(test)]
+mod fixture;
 pub mod retry;
 
 use std::time::Duration;
@@ -99,26 +101,10 @@ fn is_repeat_due(notified_at: Timestamp, repeat_interval: Duration, now: Timesta
 
 #[cfg(test)]
 mod tests {
+    use super::fixture::{alert, at};
     use super::*;
-    use crate::alert::{Fingerprint, Labels};
 
     const REPEAT: Duration = Duration::from_secs(4 * 3600);
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn alert(starts: i64, ends: Option<i64>) -> Alert {
-        Alert {
-            status: if ends.is_some() { Status::Resolved } else { Status::Firing },
-            labels: Labels::default(),
-            annotations: Labels::default(),
-            starts_at: Some(at(starts)),
-            ends_at: ends.map(at),
-            generator_url: String::new(),
-            fingerprint: Fingerprint(1),
-        }
-    }
 
     fn told(starts: i64, ends: Option<i64>, when: i64) -> Known {
         Known { starts_at: Some(at(starts)), ends_at: ends.map(at), notified_at: at(when) }

@@ -7,7 +7,7 @@ use crate::alert::{Alert, Group, Labels, Status};
 
 pub use crate::alert::Level;
 use crate::clock::{Timestamp, between};
-use crate::notification::{FallbackFor, Notification};
+use crate::notification::{FallbackFor, Notification, Notified};
 
 use super::digest::latest;
 use super::{EncodeError, text};
@@ -19,6 +19,42 @@ pub struct Link {
     pub label: &'static str,
     /// Where it leads: from [`text::http_url`].
     pub url: String,
+}
+
+/// What the alerts of a message share.
+#[derive(Debug)]
+pub struct InCommon<'a> {
+    /// The labels of all of them: they are said once, at the top.
+    pub labels: Vec<(&'a str, &'a str)>,
+    /// The summary of those that it is about; empty if they differ.
+    pub summary: &'a str,
+    /// The links of these.
+    pub links: Vec<Link>,
+}
+
+impl<'a> InCommon<'a> {
+    /// Of alerts of which the first so many fire. It is about these, or about all if none does.
+    #[must_use]
+    pub fn of(alerts: &[&'a Notified], firing: usize) -> Self {
+        let all = || alerts.iter().map(|notified| &notified.alert);
+        let subject = || all().take(if firing > 0 { firing } else { alerts.len() });
+        let mut summaries = subject().map(summary);
+        let summary = summaries.next().filter(|first| summaries.all(|other| other == *first)).unwrap_or("");
+        let mut shared = subject().next().map(links).unwrap_or_default();
+        for alert in subject().skip(1) {
+            let others = links(alert);
+            shared.retain(|link| others.contains(link));
+        }
+        Self { labels: common(all().map(|alert| &alert.labels)), summary, links: shared }
+    }
+}
+
+/// What fires first, and of that the worst.
+pub fn sort(alerts: &mut [&Notified]) {
+    alerts.sort_by_key(|notified| {
+        let alert = &notified.alert;
+        (alert.status == Status::Resolved, std::cmp::Reverse(Level::of(alert.severity())))
+    });
 }
 
 /// The links of an alert, the most useful first: its runbook, its dashboard, its expression.

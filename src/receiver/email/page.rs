@@ -1,6 +1,6 @@
 //! What a mail says, before it is text or HTML: clean and cut, not escaped.
 
-use super::super::describe::{self, Level, Link};
+use super::super::describe::{self, InCommon, Level, Link};
 use super::super::digest::{Kind, Summary, latest};
 use super::super::text::{self, count, cut, human, line, one_line};
 use super::html;
@@ -101,21 +101,9 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn of(notification: &'a Notification, texts: Texts) -> Self {
         let mut alerts = latest(notification);
-        alerts.sort_by_key(|notified| {
-            let alert = &notified.alert;
-            (alert.status == Status::Resolved, std::cmp::Reverse(Level::of(alert.severity())))
-        });
+        describe::sort(&mut alerts);
         let firing = alerts.iter().filter(|notified| notified.alert.status == Status::Firing).count();
-        let all = || alerts.iter().map(|notified| &notified.alert);
-        let subject = || all().take(if firing > 0 { firing } else { alerts.len() });
-        let mut summaries = subject().map(describe::summary);
-        let summary = summaries.next().filter(|first| summaries.all(|other| other == *first)).unwrap_or("");
-        let mut links = subject().next().map(describe::links).unwrap_or_default();
-        for alert in subject().skip(1) {
-            let others = describe::links(alert);
-            links.retain(|link| others.contains(link));
-        }
-        let labels = describe::common(all().map(|alert| &alert.labels));
+        let InCommon { labels, summary, links } = InCommon::of(&alerts, firing);
         Self { notification, texts, alerts, firing, labels, summary, links }
     }
 

@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::describe::{self, Level, Link};
+use super::super::describe::{self, InCommon, Level, Link};
 use super::super::digest::Summary;
 use super::super::markup;
 use super::super::text::{self, count, human, mrkdwn, mrkdwn_line, one_line};
@@ -96,22 +96,9 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn of(notification: &'a Notification, texts: &'a Texts, kept: Option<&'a Kept>) -> Self {
         let mut alerts: Vec<_> = notification.alerts.iter().collect();
-        alerts.sort_by_key(|notified| {
-            let alert = &notified.alert;
-            (alert.status == Status::Resolved, std::cmp::Reverse(Level::of(alert.severity())))
-        });
+        describe::sort(&mut alerts);
         let firing = notification.with_status(Status::Firing).count();
-        let all = || alerts.iter().map(|notified| &notified.alert);
-        // What fires comes first, so this is what the message is about.
-        let subject = || all().take(if firing > 0 { firing } else { alerts.len() });
-        let mut summaries = subject().map(describe::summary);
-        let summary = summaries.next().filter(|first| summaries.all(|other| other == *first)).unwrap_or("");
-        let mut links = subject().next().map(describe::links).unwrap_or_default();
-        for alert in subject().skip(1) {
-            let others = describe::links(alert);
-            links.retain(|link| others.contains(link));
-        }
-        let labels = describe::common(all().map(|alert| &alert.labels));
+        let InCommon { labels, summary, links } = InCommon::of(&alerts, firing);
         Self { notification, texts, alerts, firing, labels, summary, links, kept }
     }
 
